@@ -1,0 +1,84 @@
+"""Teacher-forced batches: pictures with all their captions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .vocabulary import Vocabulary, teacher_forcing
+
+Ids = NDArray[np.int32]
+Positions = NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """One batch: P pictures with all their C captions of at most T - 1 words.
+
+    Attributes:
+        features: float32 ``[P, *feature_shape]``.
+        pictures: int32 ``[C]``: which of the P pictures each caption describes; short captions first.
+        inputs: int32 ``[C, T]``: ``<start>`` and the words.
+        targets: int32 ``[C, T]``: the words and ``<end>``.
+    """
+
+    features: NDArray[np.float32]
+    pictures: Ids
+    inputs: Ids
+    targets: Ids
+
+
+class CaptionBatches:
+    """Cuts pictures and their captions into batches; nothing is lost and nothing comes twice.
+
+    Args:
+        captions: one sequence of clean captions for each picture.
+        vocabulary: maps their words to ids.
+        features: maps the numbers of pictures, int64 ``[P]``, to features ``[P, *feature_shape]``.
+        batch_size: pictures in a batch.
+        max_words: longer captions are cut there.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self,
+        captions: Sequence[Sequence[str]],
+        vocabulary: Vocabulary,
+        features: Callable[[Positions], NDArray[np.float32]],
+        *,
+        batch_size: int = 32,
+        max_words: int = 40,
+        seed: int = 0,
+    ) -> None:
+        self.features = features
+        self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
+        self._tokens = vocabulary.encode_all(caption for group in captions for caption in group)
+        self._lengths = np.diff(self._tokens[1])
+        self._first = np.concatenate([[0], np.cumsum([len(group) for group in captions])]).astype(np.int64)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return math.ceil((len(self._first) - 1) / self.batch_size)
+
+    def epoch(self, number: int | None = None) -> Iterator[Batch]:
+        """Yield the batches of one epoch: shuffled by seed and epoch number, or in order for None."""
+        order = np.arange(len(self._first) - 1)
+        if number is not None:
+            np.random.default_rng([self.seed, number]).shuffle(order)
+        for start in range(0, len(order), self.batch_size):
+            yield self._batch(order[start : start + self.batch_size])
+
+    def _batch(self, pictures: Positions) -> Batch:
+        counts = self._first[pictures + 1] - self._first[pictures]
+        rows = np.repeat(np.arange(len(pictures), dtype=np.int32), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        captions = self._first[pictures][rows] + within
+        # Shortest first, so that the steps can cut groups of like length out of a batch.
+        order = np.argsort(self._lengths[captions], kind="stable")
+        rows, captions = rows[order], captions[order]
+        longest = min(int(self._lengths[captions].max(initial=1)), self.max_words)
+        inputs, targets = teacher_forcing(self._tokens, max(longest, 1), captions)
+        return Batch(self.features(pictures), rows, inputs, targets)

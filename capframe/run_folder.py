@@ -1,0 +1,181 @@
+"""The run folder: what a trained captioner is written to and read from, without running its code."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import RunFolderError
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+CONFIG = "config.json"
+VOCABULARY = "vocabulary.txt"
+MODEL = "best_model.keras"
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+TRAINING_IMAGES = "training_images.txt"
+
+
+@contextmanager
+def new_run_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a working folder beside ``path``, which takes the name ``path`` when the block succeeds.
+
+    When the block fails, the working folder stays as it is, under its own name, so that nothing that
+    was finished in it is lost.
+
+    Raises:
+        RunFolderError: ``path`` exists and is not to be overwritten.
+    """
+    check_free(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    working = Path(tempfile.mkdtemp(prefix=f"{path.name}.unfinished-", dir=path.parent))
+    working.chmod(0o755)
+    yield working
+    check_free(path, overwrite)
+    old = path.with_name(f"{working.name}-replaced")
+    if path.exists():
+        path.rename(old)
+    working.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raise a `RunFolderError` where ``path`` exists and is not a run folder that may be overwritten."""
+    if not path.exists():
+        return
+    if not overwrite:
+        raise RunFolderError(f"{path} exists already. Choose another folder, or overwrite it (--overwrite).")
+    if not (path / CONFIG).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunFolderError(f"{path} is not a run folder and will not be overwritten. Choose another name.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all (UTF-8)."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with aside.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write the logs of the epochs to ``history.csv``, a row an epoch."""
+    text = io.StringIO()
+    columns = list(dict.fromkeys(column for logs in history for column in logs))
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(history)
+    write_text(folder / HISTORY, text.getvalue())
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return the logs that ``history.csv`` holds."""
+    path = folder / HISTORY
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        return [{name: float(value) for name, value in row.items() if value} for row in rows]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{path} cannot be read: {error}. Copy the run folder anew.") from None
+
+
+def write_model(folder: Path, model: keras.Model) -> None:
+    """Write ``best_model.keras``, aside first."""
+    aside = folder / f".{os.getpid()}-{MODEL}"
+    try:
+        model.save(aside)
+        aside.replace(folder / MODEL)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write ``config.json``: ``config``, with the format and the versions of what made it."""
+    versions = {name: version(name) for name in ("capframe", "tensorflow", "keras", "numpy")}
+    write_json(folder / CONFIG, {"format": FORMAT, **config, "versions": versions})
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return ``config.json`` of a run folder.
+
+    Raises:
+        RunFolderError: it is not a run folder, the file is damaged, or a newer capframe wrote it.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise RunFolderError(
+            f"{folder} is not a run folder: it has no {CONFIG}. Name a folder made by capframe."
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        found = config["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{path} is damaged: {type(error).__name__}: {error}. Train or copy it anew."
+        ) from None
+    if found != FORMAT:
+        raise RunFolderError(
+            f"{path} has format {found!r}, written by capframe {config.get('versions', {}).get('capframe')}; "
+            f"this one reads format {FORMAT}. Update capframe."
+        )
+    return dict(config)
+
+
+def read_model(folder: Path) -> keras.Model:
+    """Load ``best_model.keras`` in Keras' safe mode: no code from the file is run.
+
+    Raises:
+        RunFolderError: the file is missing, damaged, or wants to run code.
+    """
+    import keras
+
+    path = folder / MODEL
+    if not path.is_file():
+        raise RunFolderError(f"{folder} has no {MODEL}. Train the run anew, or copy the folder whole.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise RunFolderError(
+            f"{path} cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}. "
+            "Copy the run folder anew, or install the plugin whose layers it needs."
+        ) from error
+
+
+def image_mark(name: str) -> str:
+    """Return a short hash of a picture's name: enough to know it again, too little to list the data."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def write_training_images(folder: Path, names: Iterable[str]) -> None:
+    """Record which pictures were trained on, as hashes, a line each."""
+    write_text(folder / TRAINING_IMAGES, "".join(f"{mark}\n" for mark in sorted(map(image_mark, names))))
+
+
+def read_training_images(folder: Path) -> frozenset[str]:
+    """Return the hashes of the pictures that the run was trained on."""
+    path = folder / TRAINING_IMAGES
+    try:
+        return frozenset(path.read_text(encoding="ascii").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path} cannot be read: {error}. Copy the run folder anew.") from None

@@ -1,0 +1,146 @@
+"""What training leaves: the decoder's model, its vocabulary and its history; made, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import run_folder
+from .batches import CaptionBatches
+from .composition import Composition
+from .errors import RunFolderError, TrainingError
+from .feature_parts import FeatureSource
+from .features import FeatureStore
+from .training import Logs, fit
+from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of a training run.
+
+    Attributes:
+        model: the decoder's model with the weights of the lowest watched loss.
+        vocabulary: the words of the training split.
+        source: what made the features.
+        history: the logs of each epoch.
+        training_images: hashes of the names of the pictures that were trained on.
+    """
+
+    model: keras.Model
+    vocabulary: Vocabulary
+    source: FeatureSource
+    history: list[Logs]
+    training_images: frozenset[str]
+
+    def saw(self, image: str) -> bool:
+        """Whether the picture of this name was trained on."""
+        return run_folder.image_mark(image) in self.training_images
+
+    def write(self, folder: Path, composition: Composition) -> None:
+        """Write the files of a run folder into ``folder``."""
+        run_folder.write_model(folder, self.model)
+        self.vocabulary.write(folder / run_folder.VOCABULARY)
+        run_folder.write_history(folder, self.history)
+        run_folder.write_training_images(folder, self.training_images)
+        run_folder.write_config(folder, {**composition.describe(), "features": self.source.to_json()})
+
+    @classmethod
+    def read(cls, folder: Path, config: Mapping[str, Any]) -> Trained:
+        """Read the files of a run folder, whose ``config.json`` is ``config``.
+
+        Raises:
+            RunFolderError: a file is missing or damaged, or they do not belong together.
+        """
+        vocabulary = Vocabulary.read(folder / run_folder.VOCABULARY)
+        model = run_folder.read_model(folder)
+        words = model.output_shape[-1]
+        if words != len(vocabulary):
+            raise RunFolderError(
+                f"{folder / run_folder.VOCABULARY} has {len(vocabulary)} words, and {run_folder.MODEL} "
+                f"has {words}. They are not of one run: copy the run folder anew."
+            )
+        return cls(
+            model,
+            vocabulary,
+            FeatureSource.from_json(config["features"]),
+            run_folder.read_history(folder),
+            run_folder.read_training_images(folder),
+        )
+
+
+def train(
+    composition: Composition,
+    captions: Mapping[str, Mapping[str, Iterable[str]]],
+    store: FeatureStore,
+    folder: Path,
+    *,
+    progress: bool = False,
+) -> Trained:
+    """Train the decoder of ``composition``; callbacks may write into ``folder``.
+
+    Args:
+        composition: parts and options.
+        captions: split (``train``, and ``dev`` where there is one) -> picture -> its raw captions.
+        store: features of all these pictures.
+        folder: where ``history.csv`` and what callbacks write goes.
+        progress: show what is going on.
+
+    Raises:
+        TrainingError: there is nothing to train on, or the loss is no longer a number.
+    """
+    import keras
+
+    if not captions["train"]:
+        raise TrainingError("No picture of the training split has features. Check the pictures and splits.")
+    clean = {
+        split: {image: composition.clean(texts) for image, texts in pictures.items()}
+        for split, pictures in captions.items()
+        if pictures
+    }
+    vocabulary = Vocabulary.build(
+        (caption for texts in clean["train"].values() for caption in texts), **composition.vocabulary_options
+    )
+    options = composition.training_options
+
+    def batches(split: str) -> CaptionBatches:
+        positions = store.positions(list(clean[split]))
+        return CaptionBatches(
+            list(clean[split].values()),
+            vocabulary,
+            lambda pictures: store.gather_positions(positions[pictures]),
+            batch_size=options.batch_size,
+            max_words=options.max_words,
+            seed=options.seed,
+        )
+
+    keras.utils.set_random_seed(options.seed)
+    model = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
+    history: list[Logs] = []
+
+    def on_epoch(logs: Logs) -> None:
+        history.append(logs)
+        run_folder.write_history(folder, history)
+
+    fit(
+        model,
+        batches("train"),
+        batches("dev") if "dev" in clean else None,
+        [callback.build() for callback in composition.callbacks],
+        options,
+        run_folder=folder,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
+    if (folder / run_folder.MODEL).exists():
+        model.load_weights(folder / run_folder.MODEL)
+    # Without the optimiser's state, which the model took on for training, the file is a third as large.
+    bare = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
+    bare.set_weights(model.get_weights())
+    marks = frozenset(map(run_folder.image_mark, clean["train"]))
+    return Trained(bare, vocabulary, store.source, history, marks)

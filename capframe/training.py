@@ -1,0 +1,189 @@
+"""The masked loss, and the loop that fits a decoder's model.
+
+The usual prefix form turns a caption of n words into n rows: every prefix, padded, against a one-hot
+next word. A decoder that sees no later word gives the same n predictions in one pass, so a caption is
+one row here and the sum of losses is the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .batches import CaptionBatches
+from .errors import TrainingError, UsageError
+from .progress import track
+from .vocabulary import PAD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
+LENGTH_GROUPS = 3
+
+Logs = dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a captioner is trained.
+
+    Attributes:
+        epochs: passes over the training split, at the most.
+        batch_size: pictures in a batch; each comes with all its captions.
+        learning_rate: of the Adam optimiser, at the start.
+        max_words: longer captions are cut there.
+        seed: of the weights, the dropout and the shuffling.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    max_words: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "max_words"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more.")
+        if not self.learning_rate > 0:
+            raise UsageError(f"training.learning_rate is {self.learning_rate}; it must be above 0.")
+
+
+def caption_losses(targets: Any, logits: Any) -> tuple[Any, Any]:
+    """Return the summed cross-entropy over the words of a batch, in nats, and the number of words.
+
+    Args:
+        targets: int32 ``[C, T]``; padding (id 0) counts for nothing.
+        logits: float32 ``[C, T, V]``.
+    """
+    import tensorflow as tf
+
+    words = tf.cast(tf.not_equal(targets, PAD), tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
+    return tf.reduce_sum(losses * words), tf.reduce_sum(words)
+
+
+def compile_steps(model: keras.Model) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Compile the training step and the validation step of a model that has its optimiser.
+
+    Both map the four arrays of a `Batch` to the summed loss and the number of words.
+    """
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec(model.inputs[0].shape, tf.float32),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, None], tf.int32),
+    ]
+
+    def losses(batch: Any, training: bool) -> Any:
+        features, pictures, inputs, targets = batch
+        # Groups of like length need less padding, and run side by side.
+        captions, width = tf.shape(targets)[0], tf.reduce_sum(tf.cast(targets != PAD, tf.int32), axis=1)
+        sums = []
+        for group in range(LENGTH_GROUPS):
+            rows = slice(captions * group // LENGTH_GROUPS, captions * (group + 1) // LENGTH_GROUPS)
+            longest = tf.maximum(tf.reduce_max(width[rows]), 1)
+            logits = model([tf.gather(features, pictures[rows]), inputs[rows, :longest]], training=training)
+            sums.append(caption_losses(targets[rows, :longest], logits))
+        totals, words = zip(*sums, strict=True)
+        return tf.add_n(totals), tf.add_n(words)
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def train(*batch: Any) -> Any:
+        with tf.GradientTape() as tape:
+            total, words = losses(batch, training=True)
+            loss = total / words
+        variables = model.trainable_variables
+        model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return total, words
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def validate(*batch: Any) -> Any:
+        return losses(batch, training=False)
+
+    model.optimizer.build(model.trainable_variables)
+    return train, validate
+
+
+def fit(
+    model: keras.Model,
+    train: CaptionBatches,
+    dev: CaptionBatches | None,
+    callbacks: Sequence[Any],
+    options: TrainingOptions,
+    *,
+    run_folder: Path,
+    on_epoch: Callable[[Logs], None] = lambda logs: None,
+    progress: bool = False,
+) -> list[Logs]:
+    """Train ``model`` in place, and return the logs of each epoch.
+
+    Callbacks are called as Keras calls them; ``self.params["run_folder"]`` is where they may write.
+    The logs of an epoch are ``epoch`` (from 1), ``loss`` and ``val_loss`` (nats per word),
+    ``learning_rate`` and ``seconds``.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+    """
+    import keras
+
+    model.compile(optimizer=keras.optimizers.Adam(options.learning_rate))
+    train_step, validation_step = compile_steps(model)
+    steps = len(train)
+    chain = keras.callbacks.CallbackList(
+        list(callbacks),
+        model=model,
+        epochs=options.epochs,
+        steps=steps,
+        verbose=0,
+        run_folder=str(run_folder),
+    )
+    model.stop_training = False
+    history: list[Logs] = []
+    chain.on_train_begin()
+    for epoch in range(options.epochs):
+        started = time.perf_counter()
+        chain.on_epoch_begin(epoch)
+        learning_rate = float(model.optimizer.learning_rate)
+        with track(steps, f"epoch {epoch + 1}/{options.epochs}", enabled=progress) as bar:
+            total = words = 0.0
+            for step, batch in enumerate(train.epoch(epoch)):
+                chain.on_train_batch_begin(step)
+                loss, count = (float(value) for value in train_step(*batch))
+                total, words = total + loss, words + count
+                chain.on_train_batch_end(step, {"loss": loss / count})
+                bar.advance(1)
+                bar.update(f"loss {total / words:.3f}")
+        logs: Logs = {"loss": total / words}
+        if dev is not None:
+            logs["val_loss"] = validation_loss(validation_step, dev)
+        if not all(np.isfinite(value) for value in logs.values()):
+            raise TrainingError(
+                f"The loss of epoch {epoch + 1} is {logs['loss']}. Lower the learning rate "
+                f"(training.learning_rate, now {learning_rate:g}) or check the features for values that are "
+                "not numbers."
+            )
+        chain.on_epoch_end(epoch, dict(logs))
+        logs = {"epoch": epoch + 1, **logs, "learning_rate": learning_rate}
+        logs["seconds"] = time.perf_counter() - started
+        history.append(logs)
+        on_epoch(logs)
+        if model.stop_training:
+            break
+    chain.on_train_end(dict(history[-1]))
+    return history
+
+
+def validation_loss(step: Callable[..., Any], batches: CaptionBatches) -> float:
+    """Return the mean cross-entropy per word, in nats, over all batches."""
+    sums = [[float(value) for value in step(*batch)] for batch in batches.epoch()]
+    total, words = np.sum(sums, axis=0)
+    return float(total / words)

@@ -1,0 +1,248 @@
+"""FeatureStore: the features of many pictures on disk, and filling one so that it can be resumed.
+
+A store is a folder of Arrow IPC files, the parts. Each has the columns ``image`` and ``features`` and
+says in its schema what made it. A part appears whole under its name and is never changed, so any
+number of processes may add parts, and one that is killed breaks nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import FeatureStoreError, ImageError
+from .feature_parts import PATTERN, FeatureSource, StorageDtype, read_part, write_part
+from .images import ImageSource, iterate_batches
+from .interfaces import FeatureExtractor
+
+__all__ = ["FeatureSource", "FeatureStore", "extract_features"]
+
+
+class FeatureStore:
+    """The features of many pictures, found by name and read without loading the store.
+
+    Args:
+        path: folder of an existing store.
+
+    Raises:
+        FeatureStoreError: there is no store, or one of its parts is broken or of another source.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._index: dict[str, int] = {}
+        self._parts: list[NDArray[Any]] = []
+        self._starts: list[int] = [0]
+        files = sorted(self.path.glob(PATTERN))
+        if not files:
+            raise FeatureStoreError(
+                f"There is no feature store in '{self.path}'; fill one with "
+                f"'capframe extract --images FOLDER --out {self.path}'."
+            )
+        first = read_part(files[0])
+        self.source, self.dtype = first.source, first.dtype
+        for file in files:
+            self._append(file)
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], source: FeatureSource, dtype: StorageDtype = "float32"
+    ) -> FeatureStore:
+        """Open the store in ``path``, or make an empty one.
+
+        Args:
+            path: its folder.
+            source: what will make the features.
+            dtype: numbers in the files of a new store; float16 halves them, at 3 significant digits.
+
+        Raises:
+            FeatureStoreError: the store was filled by another source, or is broken.
+        """
+        folder = Path(path)
+        if not cls.exists(folder):
+            write_part(folder, source, [], np.empty((0, *source.feature_shape), dtype))
+        store = cls(folder)
+        store.check_source(source)
+        return store
+
+    @staticmethod
+    def exists(path: str | os.PathLike[str]) -> bool:
+        """Whether there is a feature store in ``path``, be it empty."""
+        return any(Path(path).glob(PATTERN))
+
+    def check_source(self, source: FeatureSource) -> None:
+        """Refuse features that another extractor, other options or other weights made.
+
+        Raises:
+            FeatureStoreError: ``source`` is not what filled this store; the message names both.
+        """
+        if not self.source.gives_same_as(source):
+            raise FeatureStoreError(
+                f"The feature store '{self.path}' was filled by {self.source}, and this is {source}: give "
+                "another folder, or the extractor, options and weights it was filled with."
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the pictures, in the order in which they were stored."""
+        return list(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def add(self, names: Sequence[str], features: NDArray[np.floating[Any]]) -> None:
+        """Write one part, whole and synced before it is seen.
+
+        Args:
+            names: names of the pictures, none of which is stored yet.
+            features: ``[N, *feature_shape]``.
+
+        Raises:
+            FeatureStoreError: the shape does not fit, a name is not new, or a feature is not finite.
+        """
+        if features.shape != (len(names), *self.source.feature_shape):
+            raise FeatureStoreError(
+                f"The features of {len(names)} pictures must be an array "
+                f"{[len(names), *self.source.feature_shape]}, not {list(features.shape)}."
+            )
+        if len(set(names)) != len(names) or any(name in self._index for name in names):
+            raise FeatureStoreError(f"Some of these pictures are stored already, or twice: {_some(names)}.")
+        with np.errstate(over="ignore"):
+            numbers = np.ascontiguousarray(features, self.dtype)
+        finite = np.isfinite(numbers).reshape(len(names), -1).all(axis=1)
+        if not finite.all():
+            raise FeatureStoreError(
+                f"The features of '{names[int(np.argmin(finite))]}' are not finite as {self.dtype}: look at "
+                "the extractor's weights, or store float32."
+            )
+        if names:
+            self._append(write_part(self.path, self.source, names, numbers))
+
+    def positions(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Look names up: int64 ``[N]`` for `gather_positions`, valid as long as this object lives.
+
+        Raises:
+            FeatureStoreError: pictures are missing; the message names the first five.
+        """
+        missing = [name for name in dict.fromkeys(names) if name not in self._index]
+        if missing:
+            raise FeatureStoreError(
+                f"The feature store '{self.path}' has no features of {len(missing)} pictures "
+                f"({_some(missing)}); add them with 'capframe extract --images FOLDER --out {self.path}'."
+            )
+        return np.fromiter((self._index[name] for name in names), np.int64, len(names))
+
+    def gather(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the features of the named pictures, float32 ``[N, *feature_shape]``; see `positions`."""
+        return self.gather_positions(self.positions(names))
+
+    def gather_positions(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features at ``positions`` int64 ``[N]``, float32 ``[N, *feature_shape]``."""
+        gathered = np.empty((len(positions), *self.source.feature_shape), np.float32)
+        holders = np.searchsorted(self._starts, positions, side="right") - 1
+        for part in np.unique(holders):
+            rows = np.flatnonzero(holders == part)
+            gathered[rows] = self._parts[part][positions[rows] - self._starts[part]]
+        return gathered
+
+    def _append(self, file: Path) -> None:
+        part = read_part(file)
+        if not self.source.gives_same_as(part.source):
+            raise FeatureStoreError(
+                f"'{file}' holds features by {part.source}, and the parts before it by {self.source}: "
+                "move it to a folder of its own."
+            )
+        if part.names:
+            # Of a picture that two processes have extracted, the first part counts.
+            for position, name in enumerate(part.names, self._starts[-1]):
+                self._index.setdefault(name, position)
+            self._parts.append(part.features)
+            self._starts.append(self._starts[-1] + len(part.names))
+
+
+def extract_features(
+    extractor: FeatureExtractor,
+    source: FeatureSource,
+    images: Mapping[str, ImageSource],
+    store_path: str | os.PathLike[str],
+    *,
+    batch_size: int = 32,
+    part_size: int = 512,
+    dtype: StorageDtype = "float32",
+    progress: Callable[[int, int], None] | None = None,
+    on_bad_image: Callable[[str, ImageError], None] | None = None,
+) -> FeatureStore:
+    """Fill a store with the features of pictures, each once; what is stored already is skipped.
+
+    Args:
+        extractor: turns pictures into features.
+        source: describes the extractor in the store.
+        images: name -> picture.
+        store_path: folder of the store, new or partly filled.
+        batch_size: pictures that the extractor gets at once.
+        part_size: pictures in a part; a process that is killed loses about so many.
+        dtype: numbers in the files of a new store.
+        progress: called with the number of pictures done (stored, computed or bad) and of all.
+        on_bad_image: called with name and error of each picture that cannot be read, which is skipped.
+
+    Raises:
+        FeatureStoreError: the store is of another source, or the features have a wrong shape.
+        ImageError: a picture cannot be read and there is no ``on_bad_image``.
+    """
+    store = FeatureStore.create(store_path, source, dtype)
+    missing = {name: image for name, image in images.items() if name not in store}
+    done = len(images) - len(missing)
+
+    def advance(pictures: int) -> None:
+        nonlocal done
+        done += pictures
+        if progress:
+            progress(done, len(images))
+
+    def skip(name: str, error: ImageError) -> None:
+        if on_bad_image is None:
+            raise error
+        on_bad_image(name, error)
+        advance(1)
+
+    computed: list[tuple[list[str], NDArray[np.float32]]] = []
+    advance(0)
+    try:
+        for names, batch in iterate_batches(missing, extractor.image_size, batch_size, skip):
+            computed.append((names, _checked(extractor(batch), len(batch), source)))
+            advance(len(names))
+            if sum(len(names) for names, _ in computed) >= part_size:
+                _write_out(store, computed)
+    finally:
+        # What was computed before an error or Ctrl-C need not be computed again.
+        _write_out(store, computed)
+    return store
+
+
+def _write_out(store: FeatureStore, computed: list[tuple[list[str], NDArray[np.float32]]]) -> None:
+    batches, computed[:] = list(computed), []
+    if batches:
+        names = [name for batch_names, _ in batches for name in batch_names]
+        store.add(names, np.concatenate([features for _, features in batches]))
+
+
+def _checked(features: NDArray[Any], pictures: int, source: FeatureSource) -> NDArray[np.float32]:
+    array = np.asarray(features, np.float32)
+    if array.shape != (pictures, *source.feature_shape):
+        raise FeatureStoreError(
+            f"'{source.extractor}' gave an array {list(array.shape)} for {pictures} pictures; by its "
+            f"feature_shape that is {[pictures, *source.feature_shape]}: mend the extractor."
+        )
+    return array
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:5]) + (", ..." if len(names) > 5 else "")

@@ -1,0 +1,206 @@
+"""Picture files -> RGB uint8 arrays of one size; a bad file is named, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from .errors import DatasetError, ImageError, UsageError
+
+ImageSource: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "RGBa"})
+_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
+_MOST_THREADS = 8
+
+
+def list_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """Find the pictures in a folder and the folders under it, by the ending of their names.
+
+    Returns:
+        Name -> path, in the order of the names. A name is the path relative to ``folder``, with forward
+        slashes. Hidden files are left out.
+
+    Raises:
+        DatasetError: there is no such folder, or it holds no pictures.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DatasetError(f"There is no folder '{root}': give the folder that holds the pictures.")
+    found = {
+        path.relative_to(root).as_posix(): path
+        for path in root.rglob("*")
+        if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
+    }
+    if not found:
+        raise DatasetError(
+            f"The folder '{root}' holds no pictures; looked for files ending in {', '.join(sorted(ENDINGS))}."
+        )
+    return dict(sorted(found.items()))
+
+
+def read_image(source: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read one picture as the eye sees it and resize it.
+
+    The orientation that a camera noted is honoured; grey, palette, CMYK and 16-bit pictures become
+    8-bit RGB; what is transparent shows white; of an animation the first frame is taken. The sides are
+    resized independently (bicubic, with antialiasing), so nothing is cut off.
+
+    Args:
+        source: a path, a PIL image, or a uint8 array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
+        size: ``(height, width)`` in pixels.
+
+    Returns:
+        RGB uint8 ``[height, width, 3]``.
+
+    Raises:
+        ImageError: the picture cannot be decoded; the message names the file and the reason.
+        UsageError: ``source`` is none of the above.
+    """
+    if isinstance(source, Image.Image):
+        return _decoded(source, str(getattr(source, "filename", "")) or "PIL image", size)
+    if isinstance(source, np.ndarray):
+        return _decoded(_from_array(source), "array", size)
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"{source!r} is no picture: give a path, a PIL image or a uint8 array.")
+    path = Path(source)
+    try:
+        if path.stat().st_size == 0:
+            raise _image_error(path, "the file is empty")
+        with Image.open(path) as image:
+            _decode_reduced(image, size)
+            return _decoded(image, path, size)
+    except UnidentifiedImageError as error:
+        raise _image_error(path, "it is not a picture of a kind that Pillow knows") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _image_error(path, "it would unpack to a huge size (a decompression bomb?)") from error
+    except OSError as error:
+        raise _image_error(path, error.strerror or str(error)) from error
+
+
+def iterate_batches(
+    images: Mapping[str, ImageSource],
+    size: tuple[int, int],
+    batch_size: int,
+    on_error: Callable[[str, ImageError], None] | None = None,
+) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    """Decode pictures in threads, ahead of whoever computes with them, and yield them in batches.
+
+    Args:
+        images: name -> picture; their order is kept.
+        size: ``(height, width)`` in pixels.
+        batch_size: pictures in a batch; only the last may have fewer. At most two batches are decoded
+            ahead.
+        on_error: called with name and error of each bad picture, which is then left out.
+
+    Yields:
+        The names, and RGB uint8 ``[N, height, width, 3]``.
+
+    Raises:
+        ImageError: a picture is bad and there is no ``on_error``.
+    """
+    waiting = iter(images.items())
+    ahead: deque[tuple[str, Future[NDArray[np.uint8]]]] = deque()
+    names: list[str] = []
+    arrays: list[NDArray[np.uint8]] = []
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), thread_name_prefix="capframe-images")
+    try:
+        while True:
+            while len(ahead) < 2 * batch_size and (item := next(waiting, None)) is not None:
+                ahead.append((item[0], pool.submit(read_image, item[1], size)))
+            if not ahead:
+                break
+            name, future = ahead.popleft()
+            try:
+                arrays.append(future.result())
+            except ImageError as error:
+                if on_error is None:
+                    raise
+                on_error(name, error)
+                continue
+            names.append(name)
+            if len(names) == batch_size:
+                yield names, np.stack(arrays)
+                names, arrays = [], []
+        if names:
+            yield names, np.stack(arrays)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _decode_reduced(image: Image.Image, size: tuple[int, int]) -> None:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8, but not below twice the wanted size.
+
+    So much is left that the bicubic filter, which comes after, hides the difference.
+    """
+    image.draft(None, (2 * max(size), 2 * max(size)))
+
+
+def _decoded(image: Image.Image, what: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = size
+    orientation = _orientation(image)
+    wanted = (height, width) if orientation >= 5 else (width, height)
+    if image.mode == "F":
+        raise _image_error(what, "its pixels are floats of unknown range; save it with 8 or 16 bits")
+    try:
+        picture = _rgb(image).resize(wanted, Image.Resampling.BICUBIC)
+    # The decoders of Pillow raise nearly anything on damaged files: OSError, SyntaxError, struct.error, ...
+    except Exception as error:
+        raise _image_error(what, f"it cannot be decoded ({error})") from error
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    return np.asarray(picture)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # Damaged notes of a camera are no reason to lose its picture.
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode in _SIXTEEN_BIT_MODES:
+        # Pillow would clip at 255 instead of scaling: 65535 / 257 = 255.
+        levels = np.asarray(image).astype(np.float64) / 257.0
+        return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim not in {2, 3} or array.shape[2:] not in {(), (3,), (4,)}:
+        raise ImageError(
+            f"Cannot read an array of {array.dtype} {list(array.shape)} as a picture: give uint8 "
+            "[height, width, 3] in RGB, with values from 0 to 255."
+        )
+    return Image.fromarray(array)
+
+
+def _image_error(what: str | Path, reason: str) -> ImageError:
+    return ImageError(f"Cannot read the picture '{what}': {reason}. Replace or remove it.")

@@ -50,7 +50,7 @@ class SearchOptions:
                 f"min_words={self.min_words} and max_words={self.max_words} do not go together: "
                 "0 <= min_words <= max_words and max_words >= 1 must hold."
             )
-        if self.length_penalty < 0:
+        if not 0 <= self.length_penalty < float("inf"):
             raise UsageError(f"The length penalty is {self.length_penalty}; it must be 0 or more.")
 
     @classmethod

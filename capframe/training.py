@@ -51,6 +51,8 @@ class TrainingOptions:
         for name in ("epochs", "batch_size", "max_words"):
             if getattr(self, name) < 1:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"training.seed is {self.seed}; it must be from 0 to 2**32 - 1.")
         if not self.learning_rate > 0:
             raise UsageError(f"training.learning_rate is {self.learning_rate}; it must be above 0.")
 

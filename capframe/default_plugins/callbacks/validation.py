@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from capframe.errors import OptionError
+
 
 def watched_loss(logs: dict[str, Any]) -> str:
     """Return which loss of an epoch's ``logs`` decides: ``val_loss`` if there is one, else ``loss``."""
@@ -18,12 +20,24 @@ class Checkpoint(keras.callbacks.Callback):
     """Writes the model to a file whenever the watched loss is the lowest so far.
 
     Args:
-        filename: name of the file in the run folder.
+        filename: name of the file in the run folder; ends in ``.keras``.
+
+    Raises:
+        OptionError: the filename is no such name.
     """
 
     def __init__(self, filename: str = "best_model.keras") -> None:
         super().__init__()
+        if Path(filename).name != filename or Path(filename).suffix != ".keras":
+            raise OptionError(
+                f"The callback 'checkpoint' cannot take filename={filename!r}: give the name of a file in the "
+                "run folder that ends in .keras."
+            )
         self.filename = filename
+        self.best = float("inf")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forget the losses of an earlier training."""
         self.best = float("inf")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -34,8 +48,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.best = float(logs[watched_loss(logs)])
         target = Path(self.params["run_folder"]) / self.filename
         aside = target.with_name(f".{os.getpid()}-{target.name}")
-        self.model.save(aside)
-        os.replace(aside, target)
+        try:
+            self.model.save(aside)
+            os.replace(aside, target)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):

@@ -11,6 +11,8 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
+from capframe.errors import OptionError
+
 
 class AddMerge:
     """Embedding + LSTM over the words, a dense projection of the picture, merged at every position.
@@ -24,6 +26,9 @@ class AddMerge:
         dropout: share of picture features and of word embeddings that is dropped while training.
         merge: ``add`` adds picture and words; ``concat`` concatenates them before the hidden layer.
         normalise_pictures: scale every picture vector to Euclidean length 1 first.
+
+    Raises:
+        OptionError: a size or share is out of range.
     """
 
     def __init__(
@@ -34,6 +39,13 @@ class AddMerge:
         merge: Literal["add", "concat"] = "add",
         normalise_pictures: bool = False,
     ) -> None:
+        for name, size in (("units", units), ("embedding_size", embedding_size)):
+            if size < 1:
+                raise OptionError(f"The decoder 'add-merge' cannot take {name}={size}: it must be 1 or more.")
+        if not 0 <= dropout < 1:
+            raise OptionError(
+                f"The decoder 'add-merge' cannot take dropout={dropout}: it must be from 0 to below 1."
+            )
         self.units = units
         self.embedding_size = embedding_size
         self.dropout = dropout

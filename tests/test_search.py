@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from capframe import PluginManager, Registry
+from capframe.errors import OptionError, UsageError
+from capframe.search import Search, SearchOptions
+from capframe.vocabulary import END, PAD, START, UNK
+
+WORDS = 12
+PICTURES = 6
+SEEDS = (0, 1, 2)
+
+Array = NDArray[Any]
+
+
+@cache
+def searched(seed: int, bias: tuple[tuple[int, float], ...] = ()) -> Search:
+    """Return a search over a small random decoder; ``bias`` is added to the logits of some words."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    options = {"units": 6, "embedding_size": 5}
+    decoder = Registry(PluginManager(disabled={"*"})).create("decoder", "add-merge", options).value
+    model = decoder.build((5,), WORDS)
+    random = np.random.default_rng(seed)
+    *weights, last = (random.normal(0, 0.8, weight.shape) for weight in model.get_weights())
+    last[END] += 1.0  # some captions end early, and some never
+    for word, more in bias:
+        last[word] += more
+    model.set_weights([*weights, last])
+    return Search(decoder, model)
+
+
+def features_of(seed: int, pictures: int = PICTURES) -> Array:
+    return np.random.default_rng(100 + seed).normal(0, 1.5, (pictures, 5)).astype(np.float32)
+
+
+def log_softmax(logits: Array) -> Array:
+    shifted = logits - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+@cache
+def continuations(search: Search, picture: bytes, prefix: tuple[int, ...]) -> tuple[Array, Any]:
+    """Return log-probabilities float64 ``[V]`` of the word after a prefix, and the decoder's state there."""
+    if len(prefix) == 1:
+        features = np.frombuffer(picture, np.float32)[None]
+        state = search.decoder.start(search.model, features)
+    else:
+        _, state = continuations(search, picture, prefix[:-1])
+    logits, state = search.decoder.step(search.model, np.array(prefix[-1:], np.int32), state)
+    return log_softmax(np.asarray(logits, np.float64)[0]), state
+
+
+def reference(search: Search, picture: Array, options: SearchOptions) -> tuple[list[int], float]:
+    """Beam search over one picture, one live caption after another, from its definition alone."""
+
+    def score(total: float, words: int) -> float:
+        return float(total / words**options.length_penalty)
+
+    live: list[tuple[float, tuple[int, ...]]] = [(0.0, (START,))]
+    ended: list[tuple[float, tuple[int, ...]]] = []
+    for words in range(options.max_words + 1):
+        best_ended = max((one for one, _ in ended), default=-np.inf)
+        reachable = max(score(total, options.max_words + 1) for total, _ in live)
+        if len(ended) >= options.beam or best_ended >= reachable:
+            break
+        continued = []
+        for total, caption in live:
+            gains, _ = continuations(search, picture.tobytes(), caption)
+            for word, gain in enumerate(gains):
+                if word in (PAD, UNK, START) or (word == END and words < options.min_words):
+                    continue
+                continued.append((total + gain, (*caption, word)))
+        continued.sort(key=lambda one: -one[0])
+        for total, caption in continued[: options.beam]:
+            if caption[-1] == END and np.isfinite(total):
+                ended.append((score(total, words + 1), caption[1:-1]))
+        if words < options.max_words:
+            growing = [one for one in continued[: 2 * options.beam] if one[1][-1] != END]
+            live = growing[: options.beam]
+    if ended:
+        best, caption = max(ended, key=lambda one: one[0])
+        return list(caption), best
+    total, caption = live[0]
+    return list(caption[1:]), score(total, options.max_words)
+
+
+def unpadded(row: Array) -> list[int]:
+    words = [int(word) for word in row if word != PAD]
+    assert row[len(words) :].tolist() == [PAD] * (len(row) - len(words)), "padding stands at the end only"
+    return words
+
+
+def check_against_reference(search: Search, features: Array, options: SearchOptions) -> list[list[int]]:
+    tokens, scores = search(features, options)
+    assert tokens.shape == (len(features), options.max_words)
+    assert (tokens.dtype, scores.dtype) == (np.int32, np.float32)
+    for row, found, picture in zip(tokens, scores, features, strict=True):
+        caption, best = reference(search, picture, options)
+        assert unpadded(row) == caption
+        assert found == pytest.approx(best, rel=1e-6, abs=1e-5)
+    return [unpadded(row) for row in tokens]
+
+
+@pytest.mark.parametrize("min_words", [0, 3])
+@pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("beam", [1, 3, 5])
+def test_search_finds_what_its_definition_finds(beam: int, length_penalty: float, min_words: int) -> None:
+    options = SearchOptions(beam, max_words=6, min_words=min_words, length_penalty=length_penalty)
+    lengths = set()
+    for seed in SEEDS:
+        found = check_against_reference(searched(seed), features_of(seed), options)
+        lengths |= {len(caption) for caption in found}
+    assert min(lengths) >= min_words
+    assert len(lengths) > 1, "captions of different lengths end at different steps"
+
+
+def test_a_wider_beam_finds_captions_that_greedy_search_misses() -> None:
+    improved = 0
+    for seed in SEEDS:
+        _, greedy = searched(seed)(features_of(seed), SearchOptions(1, max_words=6, length_penalty=0))
+        _, wide = searched(seed)(features_of(seed), SearchOptions(5, max_words=6, length_penalty=0))
+        improved += int((wide > greedy + 1e-3).sum())
+    assert improved > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_beam_of_one_takes_the_most_probable_word_each_time(seed: int) -> None:
+    search = searched(seed)
+    tokens, scores = search(features_of(seed), SearchOptions(1, max_words=6, min_words=0, length_penalty=0))
+    for row, score, picture in zip(tokens, scores, features_of(seed), strict=True):
+        caption, total = [START], 0.0
+        while caption[-1] != END and len(caption) < 8:
+            gains = continuations(search, picture.tobytes(), tuple(caption))[0].copy()
+            gains[[PAD, UNK, START]] = -np.inf
+            if len(caption) == 7 and gains.argmax() != END:
+                break  # six words, and the seventh would be another one
+            caption.append(int(gains.argmax()))
+            total += gains.max()
+        assert unpadded(row) == [word for word in caption if word > END]
+        assert score == pytest.approx(total, abs=1e-5)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("never", [-1e9, -np.inf])
+def test_where_no_caption_ends_the_best_prefix_stands_in(beam: int, never: float) -> None:
+    options = SearchOptions(beam, max_words=6, length_penalty=0.7)
+    found = check_against_reference(searched(0, ((END, never),)), features_of(0), options)
+    assert {len(caption) for caption in found} == {6}
+
+
+@pytest.mark.parametrize("beam", [1, 3, 5])
+def test_padding_unknown_and_start_are_never_generated(beam: int) -> None:
+    search = searched(0, ((PAD, 30.0), (UNK, 30.0), (START, 30.0)))
+    found = check_against_reference(search, features_of(0), SearchOptions(beam, max_words=6))
+    assert all(word > END for caption in found for word in caption)
+    assert all(found)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_no_caption_is_shorter_than_asked_for(beam: int) -> None:
+    search = searched(0, ((END, 30.0),))
+    for min_words in (0, 1, 4, 6):
+        found = check_against_reference(search, features_of(0), SearchOptions(beam, 6, min_words))
+        assert {len(caption) for caption in found} == {min_words}
+
+
+def test_a_beam_wider_than_the_vocabulary_is_no_mistake() -> None:
+    check_against_reference(searched(1), features_of(1, 2), SearchOptions(beam=20, max_words=3))
+
+
+@given(first=st.integers(0, 5), pictures=st.integers(0, 6), chunk=st.integers(1, 7))
+@settings(max_examples=12, deadline=None)
+def test_a_caption_depends_neither_on_its_neighbours_nor_on_the_chunks(
+    first: int, pictures: int, chunk: int
+) -> None:
+    search = searched(2)
+    features = np.roll(features_of(2), -first, axis=0)[:pictures]
+    expected_tokens, expected_scores = search(features_of(2), SearchOptions(3, max_words=6))
+    search.chunk = chunk
+    try:
+        tokens, scores = search(features, SearchOptions(3, max_words=6))
+    finally:
+        search.chunk = 256
+    np.testing.assert_array_equal(tokens, np.roll(expected_tokens, -first, axis=0)[:pictures])
+    np.testing.assert_allclose(scores, np.roll(expected_scores, -first)[:pictures], atol=1e-5)
+
+
+def test_the_weights_of_the_moment_are_used() -> None:
+    search = searched(0)
+    weights = search.model.get_weights()
+    options = SearchOptions(1, max_words=6, min_words=0)
+    before, _ = search(features_of(0), options)
+    *others, last = weights
+    try:
+        search.model.set_weights([*others, last + 30.0 * (np.arange(WORDS) == END)])
+        after, _ = search(features_of(0), options)
+    finally:
+        search.model.set_weights(weights)
+    assert before.any()
+    assert not after.any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam": 0}, "beam width is 0"),
+        ({"beam": -3}, "beam width is -3"),
+        ({"max_words": 0, "min_words": 0}, "min_words=0 and max_words=0 do not go together"),
+        ({"min_words": -1}, "min_words=-1"),
+        ({"min_words": 7, "max_words": 6}, "min_words=7 and max_words=6"),
+        ({"length_penalty": -0.5}, "length penalty is -0.5"),
+        ({"length_penalty": float("nan")}, "length penalty is nan"),
+        ({"length_penalty": float("inf")}, "length penalty is inf"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        SearchOptions.of(options)
+
+
+def test_unknown_options_are_refused_with_those_that_exist() -> None:
+    with pytest.raises(
+        OptionError, match=r"has no option 'beams'. Did you mean 'beam'\? Its options: beam: int"
+    ):
+        SearchOptions.of({"beams": 3})
+
+
+def test_options_are_written_as_a_signature() -> None:
+    assert str(SearchOptions()) == "beam:3|length-penalty:1|words:1-40"
+    assert str(SearchOptions(1, 20, 4, 0.7)) == "beam:1|length-penalty:0.7|words:4-20"

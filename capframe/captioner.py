@@ -5,32 +5,32 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
-from . import run_folder
+from . import extraction, run_folder
 from .composition import Composition, Spec, recompose_all
 from .dataset import Dataset
-from .errors import ImageError, UsageError
+from .errors import UsageError
 from .evaluation import evaluate
-from .features import FeatureSource, FeatureStore, extract_features
+from .extraction import OnBadImage, PathLike
+from .features import FeatureStore
 from .images import ImageSource, iterate_batches
-from .progress import track
+from .options import check_options
 from .registry import Registry
 from .scoring import ScoreReport
 from .search import Search, SearchOptions
 from .trained import Trained, train
-from .training import Logs
+from .training import Logs, TrainingOptions
 
 CAPTIONING_BATCH = 32
 
-PathLike = str | os.PathLike[str]
 Features = NDArray[np.float32]
-OnBadImage = Callable[[str, ImageError], None]
 
 
 class Captioner:
@@ -87,6 +87,7 @@ class Captioner:
         out: PathLike | None = None,
         overwrite: bool = False,
         progress: bool = False,
+        on_epoch: Callable[[Logs], None] | None = None,
         on_bad_image: OnBadImage | None = None,
     ) -> list[Logs]:
         """Train on the ``train`` split of ``dataset``; keep the weights with the lowest watched loss.
@@ -101,6 +102,7 @@ class Captioner:
             out: also leave a run folder here; callbacks may write into it.
             overwrite: replace ``out`` where it exists.
             progress: show what is going on.
+            on_epoch: called with the logs of each epoch.
             on_bad_image: called with name and error of pictures that cannot be read, which are then
                 left out; without it they raise.
 
@@ -116,68 +118,37 @@ class Captioner:
         given = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         changes = {name: value for name, value in given.items() if value is not None}
         composition = self.composition
-        composition.training_options = replace(composition.training_options, **changes)
+        options = {**asdict(composition.training_options), **changes}
+        composition.training_options = TrainingOptions(**check_options("training", TrainingOptions, options))
+        for part in (composition.decoder, *composition.callbacks):
+            _ = part.value  # options out of range are an error now, not after hours of extraction
         with tempfile.TemporaryDirectory(prefix="capframe-") as scratch:
-            store = self._features_of(dataset, features or Path(scratch) / "features", progress, on_bad_image)
+            store = extraction.training_features(
+                composition,
+                dataset,
+                Path(scratch) / "features" if features is None else features,
+                progress=progress,
+                on_bad_image=on_bad_image,
+            )
             captions = {
                 split: {image: texts for image, texts in dataset.split(split).items() if image in store}
                 for split in ("train", "dev")
                 if split in dataset.splits
             }
+            shown: dict[str, Any] = {"progress": progress, "on_epoch": on_epoch}
             if out is None:
-                self._use(train(composition, captions, store, Path(scratch), progress=progress))
+                self._use(train(composition, captions, store, Path(scratch), **shown))
             else:
                 with run_folder.new_run_folder(Path(out), overwrite=overwrite) as folder:
-                    self._use(train(composition, captions, store, folder, progress=progress))
+                    self._use(train(composition, captions, store, folder, **shown))
                     self.trained.write(folder, composition)
         return self.trained.history
 
-    def _features_of(
-        self,
-        dataset: Dataset,
-        features: FeatureStore | PathLike,
-        progress: bool,
-        on_bad_image: OnBadImage | None,
-    ) -> FeatureStore:
-        known = isinstance(features, FeatureStore) or FeatureStore.exists(features)
-        if known:
-            store = features if isinstance(features, FeatureStore) else FeatureStore(features)
-            if not self.composition.extractor_is_chosen:
-                self.composition.choose_extractor((store.source.extractor, store.source.options))
-            component = self.composition.feature_extractor
-            if not dataset.image_paths:
-                # Stored features alone: the extractor itself, and its weights, are not needed.
-                store.check_source(replace(store.source, extractor=component.name, options=component.options))
-                return store
-            features = store.path
-        return self.extract(dataset.image_paths, features, progress=progress, on_bad_image=on_bad_image)
-
     def extract(
-        self,
-        images: Mapping[str, Path],
-        store: FeatureStore | PathLike,
-        *,
-        batch_size: int = 32,
-        progress: bool = False,
-        on_bad_image: OnBadImage | None = None,
+        self, images: Mapping[str, Path], store: FeatureStore | PathLike, **options: Any
     ) -> FeatureStore:
-        """Fill a feature store with the features of ``images`` (name -> file) that it does not hold yet.
-
-        Raises:
-            FeatureStoreError: the store was filled by another extractor, other options or weights.
-            ImageError: a picture cannot be read and there is no ``on_bad_image`` to report it to.
-        """
-        component = self.composition.feature_extractor
-        with track(len(images), "extracting features", enabled=progress) as bar:
-            return extract_features(
-                component.value,
-                FeatureSource.of(component.value, component.name, component.options),
-                images,
-                store.path if isinstance(store, FeatureStore) else store,
-                batch_size=batch_size,
-                progress=bar.reach,
-                on_bad_image=on_bad_image,
-            )
+        """Fill a feature store with the features of ``images``; see `capframe.extraction.extract`."""
+        return extraction.extract(self.composition, images, store, **options)
 
     def caption(self, images: Iterable[ImageSource], **search: Any) -> list[str]:
         """Caption pictures: paths, PIL images, or RGB uint8 arrays ``[H, W, 3]``.
@@ -189,7 +160,12 @@ class Captioner:
 
         Raises:
             ImageError: a picture cannot be read.
+            UsageError: ``images`` is one picture, not several.
         """
+        if isinstance(images, (str, os.PathLike, Image)) or (
+            isinstance(images, np.ndarray) and images.ndim < 4
+        ):
+            raise UsageError("caption() takes several pictures: put one picture in a list, [picture].")
         named = {str(number): image for number, image in enumerate(images)}
         captions = dict(self.caption_each(named, **search))
         return [captions[name] for name in named]
@@ -202,8 +178,7 @@ class Captioner:
         Raises:
             ImageError: a picture cannot be read and there is no ``on_bad_image`` to report it to.
         """
-        _ = self.trained
-        extractor = self.composition.feature_extractor.value
+        extractor = self.trained.checked_extractor(self.composition.feature_extractor)
         for names, pixels in iterate_batches(images, extractor.image_size, CAPTIONING_BATCH, on_bad_image):
             yield from zip(names, self.caption_features(extractor(pixels), **search), strict=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from .errors import UnknownComponentError, UsageError
+from .errors import RunFolderError, UnknownComponentError, UsageError
 from .options import check_options
 from .registry import Component, Kind, Registry, missing_members
 from .training import TrainingOptions
@@ -137,6 +137,7 @@ def recompose(registry: Registry, kind: Kind, record: Mapping[str, Any]) -> Comp
     Raises:
         UsageError: the record is of a ready-made object, which cannot be rebuilt from its name.
         UnknownComponentError: no installed plugin offers it; names the package that did.
+        RunFolderError: the record is damaged.
     """
     noun = kind.replace("_", " ")
     if "object" in record:
@@ -146,6 +147,10 @@ def recompose(registry: Registry, kind: Kind, record: Mapping[str, Any]) -> Comp
         )
     try:
         return registry.create(kind, record["name"], record["options"])
+    except KeyError as error:
+        raise RunFolderError(
+            f"The record of the {noun} lacks {error}: {record}. Copy the run anew."
+        ) from None
     except UnknownComponentError as error:
         package = record.get("package")
         if not package:

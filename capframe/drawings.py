@@ -109,9 +109,7 @@ def draw_dataset(
         UsageError: fewer than 3 pictures.
     """
     if pictures < 3:
-        raise UsageError(
-            f"Cannot draw {pictures} pictures: train, dev and test need one each. Draw 3 or more."
-        )
+        raise UsageError(f"Cannot draw {pictures} pictures: each of 3 splits needs one. Draw 3 or more.")
     chooser, noise = random.Random(seed), np.random.default_rng(seed)
     scenes = {f"drawing-{number:04d}.png": s for number, s in enumerate(_choose_scenes(pictures, chooser), 1)}
     root = Path(folder)
@@ -244,5 +242,8 @@ def _outline(shape: str, radius: float, turn: float) -> list[tuple[float, float]
 
 def _write_aside(path: Path, content: bytes) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    aside.write_bytes(content)
-    aside.replace(path)
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .dataset import Dataset
-from .errors import ScoringError
+from .errors import ScoringError, UsageError
 from .features import FeatureStore
 from .progress import track
 from .scoring import ScoreReport, score
 from .search import SearchOptions
 
 if TYPE_CHECKING:
-    from .captioner import Captioner, PathLike
+    from .captioner import Captioner
+    from .extraction import PathLike
 
 CHUNK = 256
 
@@ -47,6 +48,7 @@ def evaluate(
 
     Raises:
         ScoringError: pictures of the split were trained on.
+        UsageError: there are neither picture files nor ``features``.
         FeatureStoreError: ``features`` was filled in another way, or lacks pictures.
     """
     options = SearchOptions.of(search)
@@ -83,6 +85,12 @@ def _captions(
     search: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
     if features is None:
+        without = [image for image in images if image not in dataset.image_paths]
+        if without:
+            raise UsageError(
+                f"There are no picture files of {', '.join(without[:5])}. Give the picture folder, or a "
+                "store of their features (--features)."
+            )
         yield from captioner.caption_each({image: dataset.image_paths[image] for image in images}, **search)
         return
     store = features if isinstance(features, FeatureStore) else FeatureStore(features)

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ MODEL = "best_model.keras"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
 TRAINING_IMAGES = "training_images.txt"
+
+KEYS = ("feature_extractor", "text_cleaners", "decoder", "callbacks", "vocabulary", "training", "features")
 
 
 @contextmanager
@@ -112,8 +114,15 @@ def write_model(folder: Path, model: keras.Model) -> None:
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json``: ``config``, with the format and the versions of what made it."""
-    versions = {name: version(name) for name in ("capframe", "tensorflow", "keras", "numpy")}
+    versions = {name: _version(name) for name in ("capframe", "tensorflow", "keras", "numpy")}
     write_json(folder / CONFIG, {"format": FORMAT, **config, "versions": versions})
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # TensorFlow also comes in distributions of other names
+        return "unknown"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -139,6 +148,9 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path} has format {found!r}, written by capframe {config.get('versions', {}).get('capframe')}; "
             f"this one reads format {FORMAT}. Update capframe."
         )
+    missing = [key for key in KEYS if key not in config]
+    if missing:
+        raise RunFolderError(f"{path} is damaged: it lacks '{missing[0]}'. Train or copy it anew.")
     return dict(config)
 
 
@@ -157,7 +169,7 @@ def read_model(folder: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise RunFolderError(
-            f"{path} cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}. "
+            f"{path} cannot be loaded: {type(error).__name__}: {str(error).partition(chr(10))[0]}. "
             "Copy the run folder anew, or install the plugin whose layers it needs."
         ) from error
 
@@ -167,13 +179,13 @@ def image_mark(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
-def write_training_images(folder: Path, names: Iterable[str]) -> None:
-    """Record which pictures were trained on, as hashes, a line each."""
-    write_text(folder / TRAINING_IMAGES, "".join(f"{mark}\n" for mark in sorted(map(image_mark, names))))
+def write_training_images(folder: Path, marks: Iterable[str]) -> None:
+    """Record which pictures were trained on: what `image_mark` gives for each, a line each."""
+    write_text(folder / TRAINING_IMAGES, "".join(f"{mark}\n" for mark in sorted(marks)))
 
 
 def read_training_images(folder: Path) -> frozenset[str]:
-    """Return the hashes of the pictures that the run was trained on."""
+    """Return the marks of the pictures that the run was trained on."""
     path = folder / TRAINING_IMAGES
     try:
         return frozenset(path.read_text(encoding="ascii").split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from . import run_folder
 from .batches import CaptionBatches
 from .composition import Composition
-from .errors import RunFolderError, TrainingError
+from .errors import RunFolderError, TrainingError, UsageError
 from .feature_parts import FeatureSource
 from .features import FeatureStore
+from .registry import Component
 from .training import Logs, fit
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import keras
+
+    from .interfaces import FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,19 @@ class Trained:
     def saw(self, image: str) -> bool:
         """Whether the picture of this name was trained on."""
         return run_folder.image_mark(image) in self.training_images
+
+    def checked_extractor(self, component: Component[Any]) -> FeatureExtractor:
+        """Return the feature extractor to caption with.
+
+        Raises:
+            UsageError: its weights or features are not those that were trained on.
+        """
+        extractor: FeatureExtractor = component.value
+        here = FeatureSource.of(extractor, component.name, component.options)
+        fingerprints = {here.fingerprint, self.source.fingerprint} - {""}
+        if len(fingerprints) > 1 or here.feature_shape != self.source.feature_shape:
+            raise UsageError(f"This captioner was trained on features of {self.source}, and this is {here}.")
+        return extractor
 
     def write(self, folder: Path, composition: Composition) -> None:
         """Write the files of a run folder into ``folder``."""
@@ -81,6 +97,7 @@ def train(
     folder: Path,
     *,
     progress: bool = False,
+    on_epoch: Callable[[Logs], None] | None = None,
 ) -> Trained:
     """Train the decoder of ``composition``; callbacks may write into ``folder``.
 
@@ -90,13 +107,14 @@ def train(
         store: features of all these pictures.
         folder: where ``history.csv`` and what callbacks write goes.
         progress: show what is going on.
+        on_epoch: called with the logs of each epoch.
 
     Raises:
         TrainingError: there is nothing to train on, or the loss is no longer a number.
     """
     import keras
 
-    if not captions["train"]:
+    if not captions.get("train"):
         raise TrainingError("No picture of the training split has features. Check the pictures and splits.")
     clean = {
         split: {image: composition.clean(texts) for image, texts in pictures.items()}
@@ -123,9 +141,11 @@ def train(
     model = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
     history: list[Logs] = []
 
-    def on_epoch(logs: Logs) -> None:
+    def record(logs: Logs) -> None:
         history.append(logs)
         run_folder.write_history(folder, history)
+        if on_epoch is not None:
+            on_epoch(logs)
 
     fit(
         model,
@@ -134,7 +154,7 @@ def train(
         [callback.build() for callback in composition.callbacks],
         options,
         run_folder=folder,
-        on_epoch=on_epoch,
+        on_epoch=record,
         progress=progress,
     )
     if (folder / run_folder.MODEL).exists():

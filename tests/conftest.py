@@ -34,7 +34,7 @@ class QuarterColours:
         return (self.scale * quarters).reshape(-1, *self.feature_shape).astype(np.float32)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def offering() -> Callable[..., SimpleNamespace]:
     """Return a function that makes a plugin whose hooks return the given mappings."""
 
@@ -47,12 +47,22 @@ def offering() -> Callable[..., SimpleNamespace]:
     return make
 
 
+@pytest.fixture(scope="session")
+def new_plugins(offering: Callable[..., SimpleNamespace]) -> Callable[[], PluginManager]:
+    """Return a function that makes a manager with the default plugins and ``quarter-colours``."""
+
+    def make() -> PluginManager:
+        manager = PluginManager(strict=True, disabled={"*"})
+        manager.register(offering(register_feature_extractors={"quarter-colours": QuarterColours}), "drawn")
+        return manager
+
+    return make
+
+
 @pytest.fixture
-def plugins(offering: Callable[..., SimpleNamespace]) -> PluginManager:
+def plugins(new_plugins: Callable[[], PluginManager]) -> PluginManager:
     """Return a fresh manager with the default plugins and the extractor ``quarter-colours``."""
-    manager = PluginManager(strict=True, disabled={"*"})
-    manager.register(offering(register_feature_extractors={"quarter-colours": QuarterColours}), "drawn")
-    return manager
+    return new_plugins()
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ def driven(
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile(keras.optimizers.Adam(0.8))
+    model.optimizer.build(model.trainable_variables)
     specs = [(spec, {}) if isinstance(spec, str) else spec for spec in callbacks]
     built = [registry.create("callback", name, options).build() for name, options in specs]
     chain = keras.callbacks.CallbackList(built, model=model, epochs=99, steps=1, run_folder=str(folder))

@@ -99,7 +99,7 @@ def test_without_freetype_the_bitmap_font_serves(tmp_path, monkeypatch):
     def fails(*_):
         raise ImportError("The _imagingft C module is not installed")
 
-    bitmap = ImageFont.load_default_imagefont()
+    bitmap = getattr(ImageFont, "load_default_imagefont", ImageFont.load_default)()
     monkeypatch.setattr(ImageFont, "truetype", fails)
     monkeypatch.setattr(ImageFont, "load_default", lambda size=None: bitmap if size is None else fails())
     image = pixels(picture_sheet([(red(), "犬 dog", "ß")], tmp_path / "s.png", thumb=64))

@@ -30,8 +30,8 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         if Path(filename).name != filename or Path(filename).suffix != ".keras":
             raise OptionError(
-                f"The callback 'checkpoint' cannot take filename={filename!r}: give the name of a file in the "
-                "run folder that ends in .keras."
+                f"The callback 'checkpoint' cannot take filename={filename!r}: give the name of a file in "
+                "the run folder that ends in .keras."
             )
         self.filename = filename
         self.best = float("inf")

@@ -1,0 +1,108 @@
+"""Options that several commands share, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def feature_extractor_option(command: Command) -> Command:
+    """Add ``--feature-extractor``."""
+    return click.option(
+        "--feature-extractor",
+        metavar="NAME",
+        help="What turns pictures into features. Default: what filled the feature store, else vgg16, which "
+        "downloads its weights once; efficientnet-lite0 needs no download.",
+    )(command)
+
+
+def set_option(kinds: str) -> Callable[[Command], Command]:
+    """Add ``--set``, whose help names ``kinds``."""
+    return click.option(
+        "--set",
+        "assignments",
+        metavar="KIND.OPTION=VALUE",
+        multiple=True,
+        help=f"Set an option of a part; may be repeated. KIND is {kinds}. "
+        "'capframe plugins --options NAME' lists the options of a part.",
+    )
+
+
+def run_option(command: Command) -> Command:
+    """Add ``--run``."""
+    return click.option(
+        "--run", "run_folder", type=FOLDER, required=True, help="Run folder, as 'capframe train' leaves it."
+    )(command)
+
+
+def search_options(command: Command) -> Command:
+    """Add the options of the search; None stands for the default of `capframe.search.SearchOptions`."""
+    options = (
+        click.option(
+            "--beam",
+            type=click.IntRange(min=1),
+            help="Beam width: so many captions are followed at a time; 1 is greedy.  [default: 3]",
+        ),
+        click.option(
+            "--min-words",
+            type=click.IntRange(min=0),
+            help="No caption ends before it has so many words.  [default: 1]",
+        ),
+        click.option(
+            "--max-words",
+            type=click.IntRange(min=1),
+            help="A caption that has not ended after so many words is cut there.  [default: 40]",
+        ),
+        click.option(
+            "--length-penalty",
+            type=click.FloatRange(min=0),
+            help="Captions are ranked by log-probability / words ** PENALTY: 0 favours short ones, "
+            "1 takes the mean per word.  [default: 1.0]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def report_options(command: Command) -> Command:
+    """Add the options of a score report: ``--tokens``, ``--format`` and ``--per-picture``."""
+    options = (
+        click.option(
+            "--tokens",
+            type=click.Choice(["ptb", "karpathy"]),
+            default="ptb",
+            show_default=True,
+            help="How both sides are cut into words. ptb: as the COCO toolkit does. karpathy: lower case, "
+            "all but letters and digits become spaces.",
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="How the scores are printed.",
+        ),
+        click.option(
+            "--per-picture", type=NEW_FILE, metavar="FILE.csv", help="Write the scores of each picture."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,142 @@
+"""``capframe evaluate``: score a trained captioner on pictures that it was not trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ScoringError, UsageError
+from .arguments import FILE, FOLDER, NEW_FILE, given, report_options, run_option, search_options
+from .group import registry_of, remark
+
+if TYPE_CHECKING:
+    from ..captioner import Captioner
+    from ..dataset import Dataset
+    from ..registry import Registry
+
+SCORED = "scored"  # the split of the dataset that holds the pictures to be scored
+
+
+@click.command(short_help="Score a captioner on pictures that it was not trained on.")
+@run_option
+@click.option("--captions", type=FILE, required=True, help="Caption file with all references of a picture.")
+@click.option("--images", type=FOLDER, help="Folder of pictures. Not needed if --features has them all.")
+@click.option("--features", type=FOLDER, help="Feature store of the pictures; what it lacks is added.")
+@click.option(
+    "--split",
+    type=FILE,
+    help="File with a picture name a line: which pictures to score. Default: the test split that 'train' "
+    "made if it was given no split files, else all pictures.",
+)
+@search_options
+@report_options
+@click.option("--allow-train", is_flag=True, help="Score pictures that the run was trained on, too.")
+@click.option("--out", type=NEW_FILE, metavar="FILE.json", help="Write the scores there, too.")
+@click.pass_context
+def evaluate(ctx: click.Context, /, **options: Any) -> None:
+    """Caption pictures with the captioner of a run folder and score the captions.
+
+    BLEU-1 to 4, ROUGE-L and CIDEr-D, with the digits of the COCO toolkit. The scores are printed, and
+    written to metrics.json in the run folder.
+    """
+    evaluate_run(registry_of(ctx), **options)
+
+
+def evaluate_run(
+    registry: Registry,
+    *,
+    run_folder: Path,
+    captions: Path,
+    images: Path | None,
+    features: Path | None = None,
+    split: Path | None = None,
+    tokens: str = "ptb",
+    allow_train: bool = False,
+    form: str = "text",
+    out: Path | None = None,
+    per_picture: Path | None = None,
+    **search: float | None,
+) -> dict[str, str]:
+    """Do what the command says, with the values of its options; return the captions by picture name."""
+    from ..run_folder import METRICS, write_json
+    from ..search import SearchOptions
+    from .compose import load
+
+    if images is None and features is None:
+        raise UsageError("There is nothing to look at: give the pictures (--images), or stored --features.")
+    chosen = given(**search)
+    options = SearchOptions.of(chosen)
+    captioner = load(run_folder, registry)
+    dataset, scored = _read(captioner, captions, images, features, split)
+    remark(f"Scoring {len(dataset.splits[SCORED])} pictures: {scored}.")
+    if images is not None and features is not None:
+        _complete(captioner, dataset, features)
+    report, hypotheses = captioner.evaluate(
+        dataset,
+        SCORED,
+        features=features,
+        tokens=tokens,
+        allow_train=allow_train,
+        progress=True,
+        **chosen,
+    )
+    metrics = {**report.to_json(), "split": scored, "search_options": asdict(options)}
+    for path in (run_folder / METRICS, out):
+        if path is not None:
+            write_json(path, metrics)
+    if per_picture is not None:
+        report.write_per_picture(per_picture)
+    click.echo(json.dumps(metrics, indent=2) if form == "json" else report.to_text())
+    return hypotheses
+
+
+def _read(
+    captioner: Captioner, captions: Path, images: Path | None, features: Path | None, split: Path | None
+) -> tuple[Dataset, str]:
+    """Read the dataset, with the pictures to be scored as its split ``SCORED``; say which they are."""
+    from ..dataset import Dataset, read_split
+    from ..features import FeatureStore
+
+    sources: dict[str, Any] = (
+        {"images": images} if features is None or images else {"names": FeatureStore(features).names}
+    )
+    if split is not None:
+        dataset = Dataset.read(captions, train_split=split, **sources)
+        names = dataset.splits["train"]
+        found = set(names)
+        absent = [name for name in read_split(split) if name not in found]
+        if absent:
+            raise ScoringError(
+                f"{len(absent)} of the pictures in {split} were not found: {', '.join(absent[:5])}. All must "
+                "be scored, or the scores do not compare: complete the folder or store, or shorten the file."
+            )
+        return replace(dataset, splits={SCORED: names}), split.name
+    dataset = Dataset.read(captions, seed=captioner.composition.training_options.seed, **sources)
+    names, scored = tuple(dataset.captions), "all pictures"
+    if _split_by_training(dataset, captioner):
+        names, scored = dataset.splits["test"], "the test split that 'train' made"
+    if dataset.missing_images:
+        remark(f"Warning: {len(dataset.missing_images)} pictures in {captions} were not found.")
+    return replace(dataset, splits={SCORED: names}), scored
+
+
+def _split_by_training(dataset: Dataset, captioner: Captioner) -> bool:
+    """Whether the random split of ``dataset`` is the one that this captioner was trained with."""
+    saw = captioner.trained.saw
+    kept_back = [*dataset.splits.get("dev", ()), *dataset.splits.get("test", ())]
+    return bool(kept_back) and any(map(saw, dataset.splits["train"])) and not any(map(saw, kept_back))
+
+
+def _complete(captioner: Captioner, dataset: Dataset, features: Path) -> None:
+    """Add the pictures to be scored that the store lacks."""
+    from ..features import FeatureStore
+
+    store = FeatureStore(features)
+    store.check_source(captioner.trained.source)
+    lacking = {name: dataset.image_paths[name] for name in dataset.splits[SCORED] if name not in store}
+    if lacking:
+        captioner.extract(lacking, features, progress=True)

@@ -1,0 +1,161 @@
+"""Which parts and options a captioner is made of: from defaults, a TOML file and the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from ..errors import UsageError, did_you_mean
+
+KINDS = ("feature_extractor", "text_cleaner", "decoder", "vocabulary", "training")
+AT_TOP = ("epochs", "batch_size", "seed")  # options of the training, for which a table would be a burden
+KEYS = ("feature_extractor", "text_cleaners", "decoder", "callbacks", "vocabulary", "training", *AT_TOP)
+
+
+@dataclass
+class Part:
+    """A part by name (None: the default), and its options."""
+
+    name: str | None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def rename(self, name: str) -> None:
+        """Take another part; options that were meant for this one are none of its business."""
+        if name != self.name:
+            self.name, self.options = name, {}
+
+
+def _parts(names: Iterable[str]) -> list[Part]:
+    return [Part(name) for name in names]
+
+
+@dataclass
+class Settings:
+    """The parts of a captioner, and the options of vocabulary and training."""
+
+    feature_extractor: Part = field(default_factory=lambda: Part(None))
+    text_cleaners: list[Part] = field(default_factory=lambda: _parts(["regex"]))
+    decoder: Part = field(default_factory=lambda: Part("add-merge"))
+    callbacks: list[Part] = field(
+        default_factory=lambda: _parts(["checkpoint", "early-stopping", "reduce-lr"])
+    )
+    vocabulary: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """Read a TOML file; what it does not mention has its default.
+
+        Raises:
+            UsageError: it is not TOML, or holds an unknown key or a value of a wrong form; names the file.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read as TOML: {error}.") from None
+        settings = cls()
+        for key, value in table.items():
+            if key not in KEYS:
+                raise UsageError(
+                    f"{path}: unknown key '{key}'.{did_you_mean(key, KEYS)} The keys: {', '.join(KEYS)}."
+                )
+            if key in ("feature_extractor", "decoder"):
+                part: Part = getattr(settings, key)
+                setattr(settings, key, _read_part(path, key, value, part.name))
+            elif key in ("text_cleaners", "callbacks"):
+                if not isinstance(value, list):
+                    raise UsageError(f"{path}: {key} is a list of names or tables, not {value!r}.")
+                setattr(settings, key, [_read_part(path, key, one, None) for one in value])
+            elif key in AT_TOP:
+                if key in table.get("training", {}):
+                    raise UsageError(f"{path}: {key} is given twice, at the top and in [training].")
+                settings.training[key] = value
+            elif not isinstance(value, dict):
+                raise UsageError(f"{path}: [{key}] is a table of options, not {value!r}.")
+            else:
+                getattr(settings, key).update(value)
+        return settings
+
+    def choose(
+        self,
+        feature_extractor: str | None = None,
+        text_cleaners: Sequence[str] = (),
+        decoder: str | None = None,
+        callbacks: Sequence[str] = (),
+    ) -> None:
+        """Replace parts by those named on the command line; of a part that stays, the options stay."""
+        if feature_extractor:
+            self.feature_extractor.rename(feature_extractor)
+        if decoder:
+            self.decoder.rename(decoder)
+        if text_cleaners:
+            self.text_cleaners = _chosen(self.text_cleaners, text_cleaners)
+        if callbacks:
+            self.callbacks = _chosen(self.callbacks, callbacks)
+
+    def assign(self, assignment: str) -> None:
+        """Apply one ``KIND.OPTION=VALUE``.
+
+        Raises:
+            UsageError: it has another form, or KIND is nothing that this captioner has.
+        """
+        target, equals, value = assignment.partition("=")
+        kind, dot, option = target.strip().partition(".")
+        if not (equals and dot and kind and option):
+            raise UsageError(
+                f"--set {assignment} is not of the form KIND.OPTION=VALUE, for instance "
+                f"--set decoder.units=512. KIND is {', '.join(self._kinds())}."
+            )
+        self._options_of(kind, assignment)[option] = value
+
+    def _kinds(self) -> list[str]:
+        names = [part.name or "" for part in (*self.text_cleaners, *self.callbacks)]
+        return list(dict.fromkeys([*KINDS, *names]))
+
+    def _options_of(self, kind: str, assignment: str) -> dict[str, Any]:
+        if kind in ("vocabulary", "training"):
+            options: dict[str, Any] = getattr(self, kind)
+            return options
+        if kind in ("feature_extractor", "decoder"):
+            part: Part = getattr(self, kind)
+            return part.options
+        named = [part for part in (*self.text_cleaners, *self.callbacks) if part.name == kind]
+        candidates = self.text_cleaners if kind == "text_cleaner" else named
+        if len(candidates) == 1:
+            return candidates[0].options
+        if kind == "text_cleaner" or candidates:
+            names = ", ".join(part.name or "" for part in candidates) or "none"
+            raise UsageError(
+                f"--set {assignment}: '{kind}' does not say which of these is meant: {names}. Write the name "
+                "of a text cleaner in place of KIND, or a table for each in a file (--config)."
+            )
+        known = self._kinds()
+        raise UsageError(
+            f"--set {assignment}: this captioner has no '{kind}'.{did_you_mean(kind, known)} "
+            f"KIND is {', '.join(known)}; callbacks and text cleaners are chosen with --callback and "
+            "--text-cleaner."
+        )
+
+
+def _chosen(parts: list[Part], names: Sequence[str]) -> list[Part]:
+    options = {part.name: part.options for part in parts}
+    return [Part(name, dict(options.get(name, {}))) for name in names]
+
+
+def _read_part(path: Path, key: str, value: object, default: str | None) -> Part:
+    if isinstance(value, str):
+        return Part(value)
+    if isinstance(value, dict):
+        options = dict(value)
+        name = options.pop("name", default)
+        if isinstance(name, str) or (name is None and key == "feature_extractor"):
+            return Part(name, options)
+    raise UsageError(f"{path}: {key} needs a name, or a table with the key 'name'; not {value!r}.")

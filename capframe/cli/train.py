@@ -1,0 +1,178 @@
+"""``capframe train``: from captions and pictures to a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from .arguments import FILE, FOLDER, NEW_FOLDER, feature_extractor_option, given, set_option
+from .group import keep_when_interrupted, registry_of, remark
+from .unreadable import SHOWN, Unreadable
+
+if TYPE_CHECKING:
+    from ..captioner import Captioner
+    from ..dataset import Dataset
+    from ..registry import Registry
+    from ..training import Logs
+
+_KINDS = (
+    "feature_extractor, text_cleaner, decoder, vocabulary, training, or the name of a callback or cleaner"
+)
+
+
+@click.command(short_help="Train a captioner; leave a run folder.")
+@click.option(
+    "--captions", type=FILE, required=True, help="Caption file: CSV with the header image,caption; UTF-8."
+)
+@click.option("--images", type=FOLDER, help="Folder of pictures. Not needed if --features has them all.")
+@click.option("--out", type=NEW_FOLDER, required=True, help="Run folder to make.")
+@click.option(
+    "--features",
+    type=NEW_FOLDER,
+    help="Feature store to use and fill.  [default: RUN.features]",
+)
+@click.option(
+    "--train-split",
+    type=FILE,
+    help="File with the name of a picture a line. Without it 80 % of the pictures train, 10 % are the dev "
+    "split and 10 % the test split.",
+)
+@click.option("--dev-split", type=FILE, help="Likewise: the pictures on which the validation loss is taken.")
+@feature_extractor_option
+@click.option(
+    "--text-cleaner",
+    "text_cleaners",
+    metavar="NAME",
+    multiple=True,
+    help="Cleans captions; several are applied in the order given.  [default: regex]",
+)
+@click.option("--decoder", metavar="NAME", help="The network that predicts words.  [default: add-merge]")
+@click.option(
+    "--callback",
+    "callbacks",
+    metavar="NAME",
+    multiple=True,
+    help="Called while training; may be repeated.  [default: checkpoint, early-stopping, reduce-lr]",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training split.  [default: 20]")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Pictures in a batch, with all captions.  [default: 32]"
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of split, weights and order.  [default: 0]")
+@set_option(_KINDS)
+@click.option("--config", type=FILE, help="TOML file with parts and options; the command line wins over it.")
+@click.option("--overwrite", is_flag=True, help="Replace the run folder if it exists.")
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> None:
+    """Train a captioner from a caption file and a folder of pictures; leave a run folder."""
+    train_run(registry_of(ctx), **options)
+    out, captions, images = options["out"], options["captions"], options["images"]
+    remark(f"Next: capframe caption PICTURE_OR_FOLDER --run {out}")
+    if images is not None:
+        split = " --split FILE" if options["train_split"] else ""
+        remark(f"      capframe evaluate --run {out} --captions {captions} --images {images}{split}")
+
+
+def train_run(
+    registry: Registry,
+    *,
+    captions: Path,
+    images: Path | None,
+    out: Path,
+    features: Path | None = None,
+    train_split: Path | None = None,
+    dev_split: Path | None = None,
+    feature_extractor: str | None = None,
+    text_cleaners: Sequence[str] = (),
+    decoder: str | None = None,
+    callbacks: Sequence[str] = (),
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    assignments: Sequence[str] = (),
+    config: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Do what the command says, with the values of its options."""
+    from ..dataset import Dataset
+    from ..features import FeatureStore
+    from ..run_folder import check_free
+    from .compose import compose, keep_extractor_of
+    from .settings import Settings
+
+    check_free(out, overwrite)
+    store = features or out.with_name(f"{out.name}.features")
+    if images is None and features is None:
+        raise UsageError("There is nothing to look at: give the pictures (--images), or stored --features.")
+    settings = Settings() if config is None else Settings.read(config)
+    settings.choose(feature_extractor, text_cleaners, decoder, callbacks)
+    for assignment in assignments:
+        settings.assign(assignment)
+    settings.training.update(given(epochs=epochs, batch_size=batch_size, seed=seed))
+    keep_extractor_of(store, settings)
+    captioner = compose(settings, registry, config)
+    options = captioner.composition.training_options
+    dataset = Dataset.read(
+        captions,
+        images=images,
+        train_split=train_split,
+        dev_split=dev_split,
+        seed=options.seed,
+        names=None if images else FeatureStore(store).names,
+    )
+    _tell_of(dataset)
+
+    again = "Type the same command again: features that are there are not computed anew."
+    keep_when_interrupted(f"features in {store}. {again}")
+    if images is not None:
+        _extract(captioner, dataset, store)
+    keep_when_interrupted(
+        f"features in {store}; the epochs so far, with the best weights, in {out}.unfinished-*. {again}"
+    )
+    history = captioner.fit(
+        replace(dataset, image_paths={}),
+        features=store,
+        out=out,
+        overwrite=overwrite,
+        progress=sys.stderr.isatty(),
+        on_epoch=lambda logs: remark(_epoch_line(logs, options.epochs)),
+    )
+    best = min(history, key=lambda logs: logs.get("val_loss", logs["loss"]))
+    remark(f"Run folder: {out} (the weights of epoch {best['epoch']:g}).")
+
+
+def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> None:
+    """Fill the store with what training looks at; pictures that cannot be read are told of and left out."""
+    wanted = [name for split in ("train", "dev") for name in dataset.splits.get(split, ())]
+    unreadable = Unreadable()
+    paths = {name: dataset.image_paths[name] for name in wanted}
+    filled = captioner.extract(paths, store, progress=True, on_bad_image=unreadable)
+    unreadable.report(len(wanted))
+    remark(f"Features: {store}, by {filled.source}. They stay there; --features uses them again.")
+
+
+def _tell_of(dataset: Dataset) -> None:
+    texts = sum(map(len, dataset.captions.values()))
+    splits = ", ".join(f"{split} {len(names)}" for split, names in dataset.splits.items())
+    remark(f"Read {texts} captions of {len(dataset)} pictures: {splits}.")
+    for names, what in (
+        (dataset.missing_images, "pictures have captions but were not found, and are left out"),
+        (dataset.uncaptioned_images, "pictures have no captions, and are left out"),
+    ):
+        if names:
+            more = ", ..." if len(names) > SHOWN else ""
+            remark(f"Warning: {len(names)} {what}: {', '.join(names[:SHOWN])}{more}")
+
+
+def _epoch_line(logs: Logs, epochs: int) -> str:
+    validation = f"  validation loss {logs['val_loss']:.3f}" if "val_loss" in logs else ""
+    return (
+        f"epoch {logs['epoch']:>3.0f}/{epochs}  loss {logs['loss']:.3f}{validation}"
+        f"  learning rate {logs['learning_rate']:.2g}  {logs['seconds']:.1f} s"
+    )

@@ -114,8 +114,9 @@ class Dataset:
             names: in place of ``images``, the pictures whose features are stored.
 
         Raises:
-            DatasetError: a file or folder cannot be read, more than half of the captioned pictures are
-                missing in the folder, a split names pictures without captions, or splits overlap.
+            DatasetError: a file or folder cannot be read, more than half of the captioned pictures (of
+                those in the split files, where they are given) are missing in the folder, a split names
+                pictures without captions, or splits overlap.
             UsageError: both ``images`` and ``names``, ``dev_split`` without ``train_split``, or a
                 seed out of range.
         """
@@ -128,18 +129,18 @@ class Dataset:
         present = set(files) if images is not None else set(captioned if names is None else names)
         usable = {name: texts for name, texts in captioned.items() if name in present}
         missing = tuple(name for name in captioned if name not in present)
-        if not usable or (images is not None and 2 * len(missing) > len(captioned)):
+        split_files = {"train": train_split, "dev": dev_split}
+        named = {split: (path, read_split(path)) for split, path in split_files.items() if path is not None}
+        wanted = [name for _, pictures in named.values() for name in pictures] or list(captioned)
+        absent = [name for name in wanted if name in captioned and name not in present]
+        if not usable or (images is not None and 2 * len(absent) > len(wanted)):
             place = "among the stored features" if images is None else f"in {images}"
             raise DatasetError(
-                f"{len(missing)} of the {len(captioned)} pictures in {captions} are not {place}: "
-                f"{_first_five(missing)}; found there: {_first_five(sorted(present))}. "
+                f"{len(absent)} of the {len(wanted)} pictures in {captions} are not {place}: "
+                f"{_first_five(absent)}; found there: {_first_five(sorted(present))}. "
                 "Name the folder or feature store that belongs to this caption file."
             )
-        if train_split is None:
-            splits = _split_at_random(usable, seed)
-        else:
-            split_files = {"train": train_split} | ({} if dev_split is None else {"dev": dev_split})
-            splits = _read_splits(split_files, captioned, usable)
+        splits = _checked_splits(named, captioned, usable) if named else _split_at_random(usable, seed)
         return cls(
             captions=usable,
             image_paths={name: files[name] for name in usable if name in files},
@@ -164,13 +165,12 @@ class Dataset:
         return {picture: self.captions[picture] for picture in self.splits[name]}
 
 
-def _read_splits(
-    files: Mapping[str, PathLike], captioned: Container[str], usable: Container[str]
+def _checked_splits(
+    named: Mapping[str, tuple[PathLike, tuple[str, ...]]], captioned: Container[str], usable: Container[str]
 ) -> dict[str, tuple[str, ...]]:
     splits: dict[str, tuple[str, ...]] = {}
     owners: dict[str, PathLike] = {}
-    for split, path in files.items():
-        pictures = read_split(path)
+    for split, (path, pictures) in named.items():
         unknown = [name for name in pictures if name not in captioned]
         if unknown:
             what = f"{path} names {len(unknown)} without captions: {_first_five(unknown)}."

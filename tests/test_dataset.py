@@ -165,6 +165,14 @@ def test_a_name_cannot_lead_out_of_the_picture_folder(captions: Path, images: Pa
     assert Dataset.read(captions, images=images).missing_images == ("../secret.jpg",)
 
 
+def test_pictures_outside_the_splits_do_not_count_as_missing(captions: Path, images: Path) -> None:
+    for number in range(1, 10):
+        (images / f"{number:02}.jpg").unlink()
+    split = captions.with_name("split.txt")
+    split.write_text("00.jpg\n")
+    assert Dataset.read(captions, images=images, train_split=split).splits == {"train": ("00.jpg",)}
+
+
 def test_half_of_the_pictures_may_be_missing_but_not_more(captions: Path, images: Path) -> None:
     for number in range(5):
         (images / f"{number:02}.jpg").unlink()

@@ -1,0 +1,46 @@
+"""The documentation tells the truth: every hook is described, and its examples are plugins that load."""
+
+import re
+import types
+from pathlib import Path
+
+import pytest
+
+from capframe import hookspecs
+from capframe.plugins import PluginManager
+
+CHECKOUT = Path(__file__).parents[1]
+HOOKS_PAGE = (CHECKOUT / "docs" / "hooks.md").read_text()
+README = (CHECKOUT / "README.md").read_text()
+
+
+def signatures() -> set[str]:
+    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("register_")}
+    return {f"{name}() -> {hook.__annotations__['return']}" for name, hook in hooks.items()}
+
+
+def python_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+def test_the_page_has_a_heading_for_each_hook_and_for_nothing_else():
+    assert set(re.findall(r"^## `(.*)`$", HOOKS_PAGE, flags=re.MULTILINE)) == signatures()
+
+
+@pytest.mark.parametrize("block", [*python_blocks(HOOKS_PAGE), python_blocks(README)[-1]])
+def test_each_example_of_a_hook_is_a_plugin_that_loads(block):
+    example = types.ModuleType("example")
+    exec(block, example.__dict__)
+
+    plugin = PluginManager(installed=False).register(example, "example")
+
+    hook = re.search(r"def (register_\w+)", block).group(1)
+    assert set(plugin.offers) == {hook}
+
+
+def test_the_first_example_of_the_readme_compiles_and_names_public_things():
+    namespace = {}
+    first_lines = python_blocks(README)[0].split("captioner.fit")[0]
+    exec(compile(first_lines, "README.md", "exec"), namespace)
+
+    assert namespace["captioner"].composition.decoder.options["units"] == 256

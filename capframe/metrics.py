@@ -166,7 +166,10 @@ class CiderD:
         document_frequency = Counter(ngram for own in counted for ngram in set().union(*own))
         self._unseen = math.log(len(counted))
         self._rarity = {ngram: self._unseen - math.log(count) for ngram, count in document_frequency.items()}
-        self._references = [[(ngrams, *self._norms_and_length(ngrams)) for ngrams in own] for own in counted]
+        self._references = [
+            [(ngrams, self._norms(ngrams), len(reference)) for ngrams, reference in zip(*both, strict=True)]
+            for both in zip(counted, references, strict=True)
+        ]
 
     def score(
         self, hypotheses: Sequence[Tokens], pictures: Sequence[int] | None = None
@@ -187,10 +190,10 @@ class CiderD:
 
     def _score_one(self, hypothesis: Tokens, picture: int) -> float:
         ngrams = count_ngrams(hypothesis, _CIDER_ORDERS)
-        norms, length = self._norms_and_length(ngrams)
+        norms = self._norms(ngrams)
         references = self._references[picture]
         total = 0.0
-        for reference, reference_norms, reference_length in references:
+        for reference, reference_norms, length in references:
             products = [0.0] * _CIDER_ORDERS
             for ngram, count in ngrams.items():
                 if ngram in reference:
@@ -198,17 +201,14 @@ class CiderD:
                     products[len(ngram) - 1] += clipped * reference[ngram] * self._rarity[ngram] ** 2
             both = zip(products, norms, reference_norms, strict=True)
             similarity = sum(product / (own * other) for product, own, other in both if own and other)
-            total += similarity * math.exp(-((length - reference_length) ** 2) / (2 * _CIDER_SIGMA**2))
+            total += similarity * math.exp(-((len(hypothesis) - length) ** 2) / (2 * _CIDER_SIGMA**2))
         return 10 * total / (_CIDER_ORDERS * len(references))
 
-    def _norms_and_length(self, ngrams: NGrams) -> tuple[list[float], int]:
+    def _norms(self, ngrams: NGrams) -> list[float]:
         squares = [0.0] * _CIDER_ORDERS
-        length = 0
         for ngram, count in ngrams.items():
             squares[len(ngram) - 1] += (count * self._rarity.get(ngram, self._unseen)) ** 2
-            # The toolkit takes a caption's number of bigrams for its length.
-            length += count if len(ngram) == 2 else 0
-        return [math.sqrt(square) for square in squares], length
+        return [math.sqrt(square) for square in squares]
 
 
 def cider_d(

@@ -44,6 +44,11 @@ _ABBREVIATIONS = """
 """
 _CAPITALISED = "Ark Az Del Ill La Mass Miss Ore Pa Tex Wash ARK AZ DEL ILL LA MASS MISS ORE PA TEX WASH"
 _COUNTED = "art ca fig figs no nos op pp prop"
+# A full stop between a single letter and one of these ends a sentence.
+_SENTENCE_STARTERS = """
+    A About According Additionally After An As At But He Her Here However If In It Last Many More Now Once
+    One Other Our She Since So Some Such That The Their Then There These They This We What When While Yet You
+"""
 
 
 def _any_of(words: str) -> str:
@@ -62,7 +67,7 @@ _PTB_TOKEN = re.compile(
       (?<!\S)(?!(?i:cannot|gonna|gotta|wanna|lemme|gimme)(?!\S))[A-Za-z]+(?!\S)
     # Addresses, tags and smileys.
     | https?://[^\s<>"|(){{}}]*[^\s<>"|(){{}}.,!?;:'-] | [\w.+-]+@[\w-]+(?:\.[\w-]+)+ | [@\#]{_LETTER}\w*
-    | </?[A-Za-z][\w.:-]*\s*/?> | [:;=][-o*']?[()DPpdO\\|]{_STOP} | :3+{_STOP}
+    | </?[A-Za-z][\w.:-]*/?> | [:;=][-o*']?[()DPpdO\\|]{_STOP} | :3+{_STOP}
     # Two words written as one.
     | (?i: can(?=not{_STOP}) | gon(?=na{_STOP}) | got(?=ta{_STOP}) | wan(?=na{_STOP})
          | (?:lem|gim)(?=me{_STOP}) | 't(?=is|was) )
@@ -73,14 +78,15 @@ _PTB_TOKEN = re.compile(
          | '[2-9]0s | '\d\d(?!\S) | 'n' | 'n{_STOP} | 'em | 'till? | 'cause | y'(?={_LETTER}) )
     # Words with full stops of their own.
     | (?: (?i:{_any_of(_ABBREVIATIONS)}) | {_any_of(_CAPITALISED)} | (?i:{_any_of(_COUNTED)})(?=\.\s*\d)
-        | (?:{_LETTER}{{1,2}}\.)*{_LETTER} )\.(?!{_LETTER})(?:-{_WORD})*
+        | (?!{_LETTER}\.\s+(?:{_any_of(_SENTENCE_STARTERS + _SENTENCE_STARTERS.upper())})\s)
+          (?:{_LETTER}{{1,2}}\.)*{_LETTER} )\.(?!{_LETTER})(?:-{_WORD})*
     | {_WORD}\.(?=[,;:])
     # Numbers, money, and everything that capitals, hyphens and slashes make one word.
     | [-+]?[.,]?\d+(?:[.,:/]\d+|-{_LETTERS})*(?!{_LETTERS}|_\w|[.,:/]\d|/{_LETTER}) | \d+(?:[.,:]\d+)+
     | [A-Z]*\$ | [A-Z]+(?:&[A-Z]+)+ | {_WORD}(?:/{_WORD}){{0,2}}
     # What is left: each symbol for itself; the toolkit drops those that are not listed here.
     | [?!]{{2,}} | [*]+ | _+
-    | [!-~\u00a1-\u1fff\u2016-\u2044\u2070-\u2bff\u3001\u3002\uff01-\uffe6]
+    | (?!\s)[!-~\u00a1-\u1fff\u2016-\u2044\u2070-\u2bff\u3001\u3002\uff01-\uffe6]
     """,
     re.VERBOSE,
 )

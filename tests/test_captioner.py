@@ -607,8 +607,11 @@ def test_evaluation_captions_every_picture_of_the_split_from_files_or_from_a_sto
     run: SimpleNamespace,
 ) -> None:
     expected = dict(zip(run.dataset.splits["dev"], DEV_CAPTIONS, strict=True))
-    _, from_files = run.captioner.evaluate(run.dataset, beam=2)
+    report, from_files = run.captioner.evaluate(run.dataset, beam=2)
     assert from_files == expected
+    assert report.bleu[:3] == pytest.approx((1, 1, 1))
+    assert (report.pictures, report.references, report.copied) == (9, 18, 1.0)
+    assert "beam:2|length-penalty:1|words:1-40" in report.signature
     pictureless = Dataset(run.dataset.captions, splits=run.dataset.splits)
     for features in (run.store, run.store.path):
         _, from_store = run.captioner.evaluate(pictureless, features=features, beam=2)

@@ -27,9 +27,15 @@ def command(name: str) -> click.Command:
     return found
 
 
+def run(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], check=False, capture_output=True, text=True, env=environment
+    )
+
+
 def run_python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CAPFRAME_DISABLED_PLUGINS": "*", **variables}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    return run(["-c", code], environment)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,7 @@ def test_help_lists_the_commands_in_the_order_a_newcomer_needs_them() -> None:
 
 
 def test_runs_as_a_module() -> None:
-    done = subprocess.run([sys.executable, "-m", "capframe", "--version"], capture_output=True, text=True)
+    done = run(["-m", "capframe", "--version"], dict(os.environ))
 
     assert (done.returncode, done.stdout) == (0, "capframe, version 0.1.0\n")
 

@@ -182,3 +182,13 @@ def test_a_wrong_option_of_the_command_line_is_not_blamed_on_the_file(
 
     with pytest.raises(CapframeError, match=r"^The decoder 'add-merge' has no option 'unitts'"):
         compose(settings, registry, path)
+
+
+def test_two_different_mistakes_are_told_apart(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text('decoder = "nothing"')
+    settings = Settings.read(path)
+    settings.choose(decoder="nobody")
+
+    with pytest.raises(CapframeError, match="^No decoder is named 'nobody'"):
+        compose(settings, registry, path)

@@ -23,7 +23,8 @@ PTB = {
     "They’re gonna say they can't, won't and cannot!": "they 're gon na say they ca n't wo n't and can not",
     "I'd've sworn we'll lemme gimme wanna gotta": "i 'd 've sworn we 'll lem me gim me wan na got ta",
     "a 5-year-old boy and his mother-in-law": "a 5-year-old boy and his mother-in-law",
-    "a dog -- wet - and - dog---cat": "a dog wet and dog cat",
+    "a dog -- wet - and - dog---cat--bird": "a dog wet and dog cat bird",
+    "C'mon, li'l ol' nor'easter, ma'am and Hawai'i e'er": "c'mon li'l ol' nor'easter ma'am and hawai'i e'er",
     "Mr. Smith and Dr. Jones on St. Mark's Ave. in the U.S.": (
         "mr. smith and dr. jones on st. mark 's ave. in the u.s."
     ),
@@ -49,6 +50,7 @@ PTB = {
     "a smile :) and ;-) and man: dog": "a smile :-rrb- and ;--rrb- and man dog",
     "stop., lbs., and a 3.5-inch x-ray": "stop. lbs. and a 3.5-inch x-ray",
     "a_b * ** + = ~ ^ | \\ a.b a!b a;b a,b": "a_b * ** + = ~ ^ | \\ a.b a!b a b a b",
+    "a letter P. The dog, a letter Q. with a cat. A bird": "a letter p the dog a letter q. with a cat a bird",
     "startseq a dog endseq": "startseq a dog endseq",
     "a\u00a0dog,\ta cat": "a dog a cat",
     "": "",

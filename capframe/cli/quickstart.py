@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +18,11 @@ from .train import train_run
 
 if TYPE_CHECKING:
     from ..drawings import DrawnDataset
+    from ..registry import Registry
 
+TRUTH = "truth.json"
 PICTURES = 900
-EPOCHS = 30
+EPOCHS = 20
 EXAMPLES = 8
 SHEET_PICTURES = 12
 
@@ -40,18 +43,34 @@ def quickstart(ctx: click.Context, out: Path, seed: int, overwrite: bool) -> Non
 
     Needs no pictures, no download and no graphics card. What happens is what the other commands do.
     """
+    _make_room(out, overwrite)
+    try:
+        drawn, captions = _whole_way(registry_of(ctx), out, seed)
+        _show(drawn, captions, out)
+    except KeyboardInterrupt:
+        again = join(["capframe", "quickstart", "--out", str(out), "--overwrite"])
+        # What was not drawn to the end is not known again, and not overwritten.
+        first = "" if (out / TRUTH).is_file() else "remove that folder; "
+        keep_when_interrupted(f"{out}. To start over: {first}{again}")
+        raise
+    run = quote(str(out / "run"))
+    remark(
+        f"\nNext: capframe caption {quote(str(drawn.images))} --run {run}\n"
+        f"      capframe caption PICTURE --run {run}    (it knows nothing but such drawings)\n"
+        "      capframe train --captions captions.txt --images Images --out run    (on your own pictures)"
+    )
+
+
+def _whole_way(registry: Registry, out: Path, seed: int) -> tuple[DrawnDataset, dict[str, str]]:
+    """Draw, train, score; return the drawings and the captions of those that were never trained on."""
     from ..drawings import draw_dataset
     from ..progress import track
 
-    _make_room(out, overwrite)
-    keep_when_interrupted(
-        f"drawings and features in {out}. 'capframe quickstart --out {out} --overwrite' starts over."
-    )
     with track(PICTURES, "drawing pictures", enabled=True) as bar:
         drawn = draw_dataset(out, PICTURES, seed, progress=bar.reach)
     run, store = out / "run", out / "run.features"
     train_run(
-        registry_of(ctx),
+        registry,
         captions=drawn.captions,
         images=drawn.images,
         out=run,
@@ -64,7 +83,7 @@ def quickstart(ctx: click.Context, out: Path, seed: int, overwrite: bool) -> Non
         assignments=["vocabulary.min_count=1"],
     )
     captions = evaluate_run(
-        registry_of(ctx),
+        registry,
         run_folder=run,
         captions=drawn.captions,
         images=drawn.images,
@@ -72,12 +91,7 @@ def quickstart(ctx: click.Context, out: Path, seed: int, overwrite: bool) -> Non
         split=drawn.test_split,
         per_picture=out / "test_scores.csv",
     )
-    _show(drawn, captions, out)
-    remark(
-        f"Next: capframe caption {drawn.images} --run {run}\n"
-        f"      capframe caption PHOTO --run {run}    (it knows nothing but such drawings)\n"
-        "      capframe train --captions captions.txt --images Images --out run    (on your own pictures)"
-    )
+    return drawn, captions
 
 
 def _show(drawn: DrawnDataset, captions: Mapping[str, str], out: Path) -> None:
@@ -104,9 +118,9 @@ def _make_room(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise RunFolderError(f"{out} exists already. Choose another folder (--out), or add --overwrite.")
-    if not (out / "truth.json").is_file():
+    if not (out / TRUTH).is_file():
         raise RunFolderError(
             f"{out} is no folder of an earlier quickstart and is left alone. Choose another."
         )
-    for computed in (out / "Images", out / "run", out / "run.features"):
+    for computed in (out / "Images", *out.glob("run*")):
         shutil.rmtree(computed, ignore_errors=True)

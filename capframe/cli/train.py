@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,10 +74,10 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a captioner from a caption file and a folder of pictures; leave a run folder."""
     train_run(registry_of(ctx), **options)
     out, captions, images = options["out"], options["captions"], options["images"]
-    remark(f"Next: capframe caption PICTURE_OR_FOLDER --run {out}")
+    remark(f"Next: capframe caption PICTURE_OR_FOLDER --run {quote(str(out))}")
     if images is not None:
-        split = " --split FILE" if options["train_split"] else ""
-        remark(f"      capframe evaluate --run {out} --captions {captions} --images {images}{split}")
+        command = ("capframe", "evaluate", "--run", out, "--captions", captions, "--images", images)
+        remark(f"      {join(map(str, command))}{' --split FILE' if options['train_split'] else ''}")
 
 
 def train_run(
@@ -117,6 +118,8 @@ def train_run(
     settings.training.update(given(epochs=epochs, batch_size=batch_size, seed=seed))
     keep_extractor_of(store, settings)
     captioner = compose(settings, registry, config)
+    for part in (captioner.composition.decoder, *captioner.composition.callbacks):
+        _ = part.value  # options out of range are an error now, not after hours of extraction
     options = captioner.composition.training_options
     dataset = Dataset.read(
         captions,

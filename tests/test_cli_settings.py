@@ -190,5 +190,5 @@ def test_two_different_mistakes_are_told_apart(tmp_path: Path, registry: Registr
     settings = Settings.read(path)
     settings.choose(decoder="nobody")
 
-    with pytest.raises(CapframeError, match="^No decoder is named 'nobody'"):
+    with pytest.raises(CapframeError, match=r"^No decoder is named 'nobody'"):
         compose(settings, registry, path)

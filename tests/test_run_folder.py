@@ -200,13 +200,12 @@ def test_a_model_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_model_that_carries_code_is_refused(tmp_path: Path) -> None:
     import keras
 
-    touched = tmp_path / "touched"
-    harm = keras.layers.Lambda(lambda x, path=str(touched): (open(path, "w").close(), x)[1])
-    run_folder.write_model(tmp_path, model_of(harm))
-    touched.unlink()
-    with pytest.raises(RunFolderError, match=r"best_model.keras cannot be loaded"):
+    layer = keras.layers.Lambda(lambda x: 2 * x, output_shape=(2,))
+    run_folder.write_model(tmp_path, model_of(layer))
+    # Nothing else is wrong with the file: whoever trusts it can load it.
+    assert keras.saving.load_model(tmp_path / "best_model.keras", safe_mode=False)
+    with pytest.raises(RunFolderError, match=r"best_model.keras cannot be loaded: .*`Lambda` layer"):
         run_folder.read_model(tmp_path)
-    assert not touched.exists()
 
 
 @pytest.mark.parametrize(

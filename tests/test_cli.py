@@ -169,7 +169,7 @@ IMPORT = (
     ("source", "level", "shown"),
     [
         pytest.param(CHATTER, "3", "after\n", id="silenced while it loads, and only then"),
-        pytest.param(CHATTER, "0", "after\n", id="left alone when the user asked for messages"),
+        pytest.param(CHATTER, "0", "chatter\nafter\n", id="left alone when the user asked for messages"),
     ],
 )
 def test_tensorflow_is_silent_while_it_loads(tmp_path: Path, source: str, level: str, shown: str) -> None:

@@ -61,7 +61,7 @@ def search_options(command: Command) -> Command:
         click.option(
             "--max-words",
             type=click.IntRange(min=1),
-            help="A caption that has not ended after so many words is cut there.  [default: 30]",
+            help="A caption that has not ended after so many words is cut there.  [default: 40]",
         ),
         click.option(
             "--length-penalty",

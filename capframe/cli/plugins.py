@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .group import registry_of
+from .quiet import quiet_imports
 
 if TYPE_CHECKING:
     from ..plugins import Plugin
@@ -76,13 +77,15 @@ def _options(registry: Registry, name: str) -> list[dict[str, Any]]:
     def described(kind: Kind) -> dict[str, Any]:
         import inspect
 
-        factory = registry.factory(kind, name)
+        with quiet_imports():
+            factory = registry.factory(kind, name)
+        text, _, _ = (inspect.getdoc(factory) or "").partition("\nRaises:\n")
         options = [
             {"option": option.name, "shown": str(option)}
             | ({} if option.default is REQUIRED else {"default": option.default})
             for option in options_of(factory).values()
         ]
-        return {"name": name, "kind": kind, "options": options, "help": inspect.getdoc(factory) or ""}
+        return {"name": name, "kind": kind, "options": options, "help": text.rstrip()}
 
     return [described(kind) for kind in kinds]
 

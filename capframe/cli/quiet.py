@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 SILENT = "3"
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow; what it writes meanwhile is shown only if that fails or the user asked for it.
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Hold back what is written to stderr while TensorFlow may be imported; show it if that fails.
 
-    The library writes to the file descriptor of stderr, past ``sys.stderr``. Setting the variable
+    The library writes to the file descriptor, past ``sys.stderr``. Setting the variable
     TF_CPP_MIN_LOG_LEVEL to anything below 3 shows everything.
     """
     if os.environ.get(LOG_LEVEL, SILENT) != SILENT or "tensorflow" in sys.modules:
+        yield
         return
-    sys.stderr.flush()
     try:
+        sys.stderr.flush()
         stderr = os.dup(2)
-    except OSError:  # started without stderr: there is nothing to keep clean
+    except (OSError, AttributeError):  # started without stderr: there is nothing to keep clean
+        yield
         return
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
-        loaded = False
+        finished = False
         try:
-            importlib.import_module("tensorflow")
-            loaded = True
+            yield
+            finished = True
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            if not loaded:
+            if not finished:
                 chatter.seek(0)
                 sys.stderr.write(chatter.read().decode(errors="replace"))
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow now, and quietly, lest it be imported later, and not."""
+    with quiet_imports():
+        importlib.import_module("tensorflow")

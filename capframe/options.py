@@ -23,7 +23,8 @@ class Option:
     default: Any
 
     def __str__(self) -> str:
-        shown = getattr(self.type, "__name__", None) if isinstance(self.type, type) else str(self.type)
+        plain = isinstance(self.type, type)
+        shown = self.type.__name__ if plain else str(self.type).replace("typing.", "")
         return f"{self.name}: {shown}" + ("" if self.default is REQUIRED else f" = {self.default!r}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +129,7 @@ def _from_json(text: str) -> Any:
 def _type_hints(factory: Callable[..., Any]) -> dict[str, Any]:
     subject = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]
     try:
-        return typing.get_type_hints(subject)
-    except (NameError, TypeError):  # annotations that exist for type checkers alone
+        # Not typing.get_type_hints: in Python 3.10 it makes Optional of every option that is None by default.
+        return inspect.get_annotations(subject, eval_str=True)
+    except (NameError, TypeError, AttributeError):  # annotations that exist for type checkers alone
         return {}

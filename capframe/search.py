@@ -40,7 +40,7 @@ class SearchOptions:
     beam: int = 3
     max_words: int = 40
     min_words: int = 1
-    length_penalty: float = 1.0
+    length_penalty: float = 0.7
 
     def __post_init__(self) -> None:
         if self.beam < 1:

@@ -611,7 +611,7 @@ def test_evaluation_captions_every_picture_of_the_split_from_files_or_from_a_sto
     assert from_files == expected
     assert report.bleu[:3] == pytest.approx((1, 1, 1))
     assert (report.pictures, report.references, report.copied) == (9, 18, 1.0)
-    assert "beam:2|length-penalty:1|words:1-40" in report.signature
+    assert "beam:2|length-penalty:0.7|words:1-40" in report.signature
     pictureless = Dataset(run.dataset.captions, splits=run.dataset.splits)
     for features in (run.store, run.store.path):
         _, from_store = run.captioner.evaluate(pictureless, features=features, beam=2)

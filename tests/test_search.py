@@ -236,5 +236,5 @@ def test_unknown_options_are_refused_with_those_that_exist() -> None:
 
 
 def test_options_are_written_as_a_signature() -> None:
-    assert str(SearchOptions()) == "beam:3|length-penalty:1|words:1-40"
+    assert str(SearchOptions()) == "beam:3|length-penalty:0.7|words:1-40"
     assert str(SearchOptions(1, 20, 4, 0.7)) == "beam:1|length-penalty:0.7|words:4-20"

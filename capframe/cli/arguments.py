@@ -67,7 +67,7 @@ def search_options(command: Command) -> Command:
             "--length-penalty",
             type=click.FloatRange(min=0),
             help="Captions are ranked by log-probability / words ** PENALTY: 0 favours short ones, "
-            "1 takes the mean per word.  [default: 1.0]",
+            "1 takes the mean per word.  [default: 0.7]",
         ),
     )
     for option in reversed(options):

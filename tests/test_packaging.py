@@ -1,9 +1,10 @@
 """The house as the design has it: the README's first lines, what the package imports, how rooms depend."""
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -56,15 +57,22 @@ def test_nothing_in_the_core_names_a_default_plugin_module():
     assert [path.name for path in core if "default_plugins" in path.read_text()] == []
 
 
-def test_default_plugins_import_only_public_modules_of_the_core():
+def test_default_plugins_import_only_public_names_of_the_core():
     private = []
     for path in SOURCES:
-        if "default_plugins" not in path.parts:
+        room = path.relative_to(PACKAGE).parts
+        if room[0] != "default_plugins":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
-            if module and module.split(".")[0] == "capframe" and "default_plugins" not in module:
-                private += [alias.name for alias in node.names if alias.name.startswith("_")]
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            module = node.module or ""
+            # A relative import that climbs out of default_plugins is what no outsider can write.
+            climbs_out = node.level >= len(room)
+            of_core = module.split(".")[0] == "capframe" and not module.startswith("capframe.default_plugins")
+            names = [*module.split("."), *(alias.name for alias in node.names)]
+            if climbs_out or (of_core and any(name.startswith("_") for name in names)):
+                private.append(f"{path.name}: {ast.unparse(node)}")
     assert private == []
 
 
@@ -85,6 +93,33 @@ def test_every_public_name_can_be_loaded():
     assert [name for name in capframe.__all__ if not hasattr(capframe, name)] == []
     with pytest.raises(AttributeError, match="no attribute 'Captionner'"):
         _ = capframe.Captionner
+
+
+def test_the_wheel_holds_the_package_and_nothing_else():
+    installed = importlib.metadata.distribution("capframe")
+    files = [PurePosixPath(str(file)) for file in installed.files or ()]
+    if any(file.suffix == ".pth" for file in files):
+        pytest.skip("capframe is installed in editable form: there is no wheel to look into")
+    checkout = CHECKOUT / "capframe"
+    kept = {path.relative_to(CHECKOUT).as_posix() for path in checkout.rglob("*") if path.is_file()}
+    held = {str(file) for file in files if "__pycache__" not in file.parts}
+
+    assert {name for name in kept if "__pycache__" not in name} <= held
+    assert "capframe/py.typed" in held
+    assert "capframe/default_plugins/text_cleaners.py" in held
+    metadata = f"capframe-{capframe.__version__}.dist-info/"
+    beside = {PurePosixPath(name) for name in held - kept if not name.startswith(metadata)}
+    # What is left is the command itself: bin/capframe, or Scripts/capframe.exe.
+    assert [path for path in beside if path.parent.name not in ("bin", "Scripts")] == []
+    assert {path.stem for path in beside} == {"capframe"}
+
+
+def test_the_default_plugins_are_announced_by_entry_points():
+    announced = importlib.metadata.distribution("capframe").entry_points
+    assert {entry.name: entry.value for entry in announced if entry.group == "capframe"} == {
+        f"{kind.replace('_', '-')}s": f"capframe.default_plugins.{kind}s"
+        for kind in ("feature_extractor", "text_cleaner", "decoder", "callback")
+    }
 
 
 def test_the_package_is_marked_as_typed():

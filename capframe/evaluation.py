@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .composition import Spec, compose_all
 from .dataset import Dataset
 from .errors import ScoringError, UsageError
 from .features import FeatureStore
@@ -26,6 +27,7 @@ def evaluate(
     *,
     features: FeatureStore | PathLike | None = None,
     tokens: str = "ptb",
+    metrics: Sequence[Spec] = (),
     allow_train: bool = False,
     progress: bool = False,
     **search: Any,
@@ -38,6 +40,7 @@ def evaluate(
         split: which pictures.
         features: a store that holds their features; without it they are computed from the files.
         tokens: rules of the scoring normalisation, ``ptb`` or ``karpathy``.
+        metrics: further metrics, each a registered name, a ``(name, options)`` pair, or a ready object.
         allow_train: score pictures that the captioner was trained on, too.
         progress: show what is going on.
         **search: ``beam``, ``max_words``, ``min_words``, ``length_penalty``; see
@@ -53,6 +56,7 @@ def evaluate(
     """
     options = SearchOptions.of(search)
     references = dataset.split(split)
+    further = compose_all(captioner.composition.registry, "metric", metrics)
     trained = captioner.trained
     seen = [image for image in references if trained.saw(image)]
     if seen and not allow_train:
@@ -72,7 +76,12 @@ def evaluate(
         for caption in captioner.composition.clean(texts)
     ]
     report = score(
-        hypotheses, references, tokens=tokens, search=str(options), training_captions=training_captions
+        hypotheses,
+        references,
+        tokens=tokens,
+        search=str(options),
+        training_captions=training_captions,
+        metrics={metric.name: metric.value for metric in further},
     )
     return report, hypotheses
 

@@ -4,6 +4,7 @@ A plugin is a module (or object) with one or more of these functions, marked wit
 ``@capframe.hookimpl`` and announced by an entry point of the group ``capframe``. A hook takes
 nothing and returns ``{name: factory}``. ``factory(**options)`` builds the component. The factory is
 the class itself or the string ``"package.module:Class"``, which is imported when it is first used.
+(Of a command the factory is the click command, and of a trained captioner its folder.)
 Installing a plugin offers names; composing selects them: the order of hooks never matters.
 """
 
@@ -15,7 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pluggy
 
 if TYPE_CHECKING:
-    from .interfaces import Decoder, FeatureExtractor, TextCleaner
+    from pathlib import Path
+
+    import click
+
+    from .interfaces import DatasetReader, Decoder, FeatureExtractor, Metric, TextCleaner
 
 ENTRY_POINT_GROUP = "capframe"
 
@@ -44,3 +49,23 @@ def register_decoders() -> Mapping[str, Callable[..., Decoder] | str]:  # type: 
 @hookspec
 def register_callbacks() -> Mapping[str, Callable[..., KerasCallback] | str]:  # type: ignore[empty-body]
     """Offer Keras callbacks, called while a captioner is trained."""
+
+
+@hookspec
+def register_dataset_readers() -> Mapping[str, Callable[..., DatasetReader] | str]:  # type: ignore[empty-body]
+    """Offer dataset readers: a caption file of some format in, captions by picture name out."""
+
+
+@hookspec
+def register_metrics() -> Mapping[str, Callable[..., Metric] | str]:  # type: ignore[empty-body]
+    """Offer metrics: captions and their references in, a score and a score of each picture out."""
+
+
+@hookspec
+def register_commands() -> Mapping[str, click.Command | str]:  # type: ignore[empty-body]
+    """Offer sub-commands of ``capframe``, as click commands; the name is what users type."""
+
+
+@hookspec
+def register_captioners() -> Mapping[str, Path]:  # type: ignore[empty-body]
+    """Offer trained captioners: run folders that a package ships, found by name where a run is asked for."""

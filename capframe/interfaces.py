@@ -6,9 +6,13 @@ The options of a component are the keyword arguments of its constructor, typed a
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     import keras
     import numpy as np
     import tensorflow as tf
@@ -73,5 +77,52 @@ class Decoder(Protocol):
         """Go one word further: ``tokens`` int32 ``[B]`` -> (logits float32 ``[B, V]``, next state).
 
         Stepping over a caption gives the logits of ``build``'s model to 1e-4.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CaptionedImages:
+    """What a caption file says.
+
+    Attributes:
+        captions: picture name -> its captions, both in the order of the file.
+        splits: split -> picture names, where the format has splits (``train``, ``dev``, ``test``).
+        images: picture name -> its file or its encoded bytes, where the format says or holds them.
+    """
+
+    captions: Mapping[str, tuple[str, ...]]
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    images: Mapping[str, Path | bytes] = field(default_factory=dict)
+
+
+@runtime_checkable
+class DatasetReader(Protocol):
+    """Reads the caption files (or folders) of one format."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether ``path`` is of this format, judged by its content; cheap, and never raises."""
+        ...
+
+    def read(self, path: Path) -> CaptionedImages:
+        """Read it.
+
+        Raises:
+            DatasetError: something in it is wrong; cites file, line and reason.
+        """
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Scores captions against references, both cut into words by the one fixed scoring normalisation."""
+
+    def __call__(
+        self, hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Return the score of all N pictures, and float64 ``[N]``: the score of each.
+
+        ``hypotheses[n]`` are the words of picture n's caption, ``references[n]`` its references, each
+        a sequence of words.
         """
         ...

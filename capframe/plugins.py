@@ -194,6 +194,12 @@ def _checked_offer(hook: str, offer: object) -> dict[str, Target]:
     for name, target in offer.items():
         if not isinstance(name, str) or not name:
             raise PluginError(f"the hook '{hook}' offers the name {name!r}; names are non-empty strings")
+        if hook == "register_captioners":
+            if not isinstance(target, os.PathLike):
+                raise PluginError(
+                    f"the hook '{hook}' offers {target!r} as '{name}'; it must be a pathlib.Path"
+                )
+            continue
         written = isinstance(target, str) and target.count(":") == 1
         if not written and not callable(target):
             raise PluginError(

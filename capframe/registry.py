@@ -7,14 +7,22 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar, cast, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_args
 
 from .errors import CapframeError, PluginError, UnknownComponentError, did_you_mean
 from .options import check_options
 from .plugins import Plugin, PluginManager
 
-Kind = Literal["feature_extractor", "text_cleaner", "decoder", "callback"]
+if TYPE_CHECKING:
+    import click
+
+Kind = Literal["feature_extractor", "text_cleaner", "decoder", "callback", "dataset_reader", "metric"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Kinds of components, which have options and are built."""
+
+Offered = Literal[Kind, "command", "captioner"]
+"""Kinds of everything that plugins offer: commands and trained captioners are taken as they are."""
 
 T = TypeVar("T")
 
@@ -23,6 +31,8 @@ _MEMBERS: dict[Kind, tuple[str, ...]] = {
     "text_cleaner": ("__call__",),
     "decoder": ("build", "start", "step"),
     "callback": ("set_model", "on_epoch_end"),
+    "dataset_reader": ("recognises", "read"),
+    "metric": ("__call__",),
 }
 
 
@@ -30,7 +40,7 @@ class Component(Generic[T]):
     """A component that was chosen, with what is needed to build it; it is built when it is first used.
 
     Attributes:
-        kind: whether it is an extractor, a cleaner, a decoder or a callback.
+        kind: whether it is an extractor, a cleaner, a decoder, ...
         name: its registered name; for an object that was passed in ready-made, ``package.module:Class``.
         options: every option it is built with, defaults included.
         plugin: the plugin that offers it; None for a ready-made object.
@@ -69,11 +79,11 @@ class Registry:
     def __init__(self, plugins: PluginManager | None = None) -> None:
         self.plugins = PluginManager() if plugins is None else plugins
 
-    def names(self, kind: Kind) -> list[str]:
+    def names(self, kind: Offered) -> list[str]:
         """Return the names on offer for one kind, sorted."""
         return sorted({name for _, offer in self._offers(kind) for name in offer})
 
-    def plugin(self, kind: Kind, name: str) -> Plugin:
+    def plugin(self, kind: Offered, name: str) -> Plugin:
         """Return the plugin that offers ``name``.
 
         Raises:
@@ -100,7 +110,7 @@ class Registry:
                 message += f" The {plugin} is {plugin.status} ({plugin.reason}) and may be what offers it."
         raise UnknownComponentError(message)
 
-    def factory(self, kind: Kind, name: str) -> Callable[..., Any]:
+    def factory(self, kind: Offered, name: str) -> Callable[..., Any]:
         """Return the factory registered as ``name``, importing it if it was offered as a string.
 
         Raises:
@@ -153,7 +163,38 @@ class Registry:
 
         return Component(kind, name, build, values, plugin)
 
-    def _offers(self, kind: Kind) -> list[tuple[Plugin, Mapping[str, Any]]]:
+    def command(self, name: str) -> click.Command:
+        """Return the sub-command that a plugin offers as ``name``.
+
+        Raises:
+            UnknownComponentError: see `plugin`.
+            PluginError: it cannot be imported, or is no click command.
+        """
+        import click
+
+        found = self.factory("command", name)
+        if not isinstance(found, click.Command):
+            owner = self.plugin("command", name)
+            raise PluginError(f"The command '{name}' of the {owner} is {found!r}, not a click command.")
+        return found
+
+    def captioner(self, name: str) -> Path:
+        """Return the run folder that a plugin offers as ``name``.
+
+        Raises:
+            UnknownComponentError: see `plugin`.
+            PluginError: the folder does not exist.
+        """
+        plugin = self.plugin("captioner", name)
+        folder = Path(plugin.offers[_hook("captioner")][name])
+        if not folder.is_dir():
+            raise PluginError(
+                f"The captioner '{name}' of the {plugin} should be in {folder}, and there is no such folder. "
+                "Reinstall that package."
+            )
+        return folder
+
+    def _offers(self, kind: Offered) -> list[tuple[Plugin, Mapping[str, Any]]]:
         hook = _hook(kind)
         return [(plugin, plugin.offers[hook]) for plugin in self.plugins.plugins if hook in plugin.offers]
 
@@ -163,5 +204,5 @@ def missing_members(kind: Kind, component: object) -> str:
     return ", ".join(name for name in _MEMBERS[kind] if not hasattr(component, name))
 
 
-def _hook(kind: Kind) -> str:
+def _hook(kind: Offered) -> str:
     return f"register_{kind}s"

@@ -30,6 +30,7 @@ def test_the_page_has_a_heading_for_each_hook_and_for_nothing_else():
 @pytest.mark.parametrize("block", [*python_blocks(HOOKS_PAGE), python_blocks(README)[-1]])
 def test_each_example_of_a_hook_is_a_plugin_that_loads(block):
     example = types.ModuleType("example")
+    example.__file__ = "example.py"
     exec(block, example.__dict__)
 
     plugin = PluginManager(installed=False).register(example, "example")

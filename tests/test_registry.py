@@ -36,6 +36,8 @@ def test_the_names_on_offer_are_sorted_and_of_their_kind(registry: Registry) -> 
         "text_cleaner": ["regex"],
         "decoder": ["add-merge"],
         "callback": ["checkpoint", "early-stopping", "reduce-lr"],
+        "dataset_reader": [],
+        "metric": [],
     }
 
 

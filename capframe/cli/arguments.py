@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ..errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..registry import Registry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,10 +44,40 @@ def set_option(kinds: str) -> Callable[[Command], Command]:
 
 
 def run_option(command: Command) -> Command:
-    """Add ``--run``."""
+    """Add ``--run``; see `run_folder_of`."""
     return click.option(
-        "--run", "run_folder", type=FOLDER, required=True, help="Run folder, as 'capframe train' leaves it."
+        "--run",
+        "run_folder",
+        metavar="FOLDER_OR_NAME",
+        help="Run folder, as 'capframe train' leaves it, or the name of an installed captioner.  "
+        "[default: the installed captioner]",
     )(command)
+
+
+def run_folder_of(run: str | None, registry: Registry) -> Path:
+    """Return the folder of the run called ``run``: a path, or the name of an installed captioner.
+
+    Raises:
+        UsageError: there is no such run, or, for None, not exactly one installed captioner.
+    """
+    names = registry.names("captioner")
+    if run is not None and (Path(run).is_dir() or run not in names):
+        if not Path(run).is_dir():
+            known = f" Installed captioners: {', '.join(names)}." if names else ""
+            raise UsageError(f"There is no run folder '{run}'.{did_you_mean(run, names)}{known}")
+        return Path(run)
+    if run is None:
+        if not names:
+            raise UsageError(
+                "Which captioner? Give --run FOLDER, a run that 'capframe train' left, or install a trained "
+                "one: python -m pip install capframe-flickr8k."
+            )
+        if len(names) > 1:
+            raise UsageError(
+                f"Several captioners are installed: {', '.join(names)}. Choose one with --run NAME."
+            )
+        run = names[0]
+    return registry.captioner(run)
 
 
 def search_options(command: Command) -> Command:
@@ -76,7 +111,7 @@ def search_options(command: Command) -> Command:
 
 
 def report_options(command: Command) -> Command:
-    """Add the options of a score report: ``--tokens``, ``--format`` and ``--per-picture``."""
+    """Add the options of a score report: ``--tokens``, ``--format``, ``--metric``, ``--per-picture``."""
     options = (
         click.option(
             "--tokens",
@@ -93,6 +128,13 @@ def report_options(command: Command) -> Command:
             default="text",
             show_default=True,
             help="How the scores are printed.",
+        ),
+        click.option(
+            "--metric",
+            "metrics",
+            metavar="NAME",
+            multiple=True,
+            help="Also score with this metric of a plugin; may be repeated.",
         ),
         click.option(
             "--per-picture", type=NEW_FILE, metavar="FILE.csv", help="Write the scores of each picture."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ImageError, UsageError
-from .arguments import NEW_FILE, given, run_option, search_options
+from .arguments import NEW_FILE, given, run_folder_of, run_option, search_options
 from .group import registry_of, remark
 from .unreadable import Unreadable
 
@@ -54,7 +54,7 @@ def caption(
     ctx: click.Context,
     *,
     pictures: tuple[Path, ...],
-    run_folder: Path,
+    run_folder: str | None,
     beam: int | None,
     min_words: int | None,
     max_words: int | None,
@@ -63,7 +63,7 @@ def caption(
     out: Path | None,
     sheet: Path | None,
 ) -> None:
-    """Caption pictures, or all pictures in folders, with the captioner of a run folder.
+    """Caption pictures, or all pictures in folders, with a trained captioner.
 
     Pictures of a folder that cannot be read are told of and left out; one that you name must be readable.
     """
@@ -74,7 +74,8 @@ def caption(
     search = given(beam=beam, min_words=min_words, max_words=max_words, length_penalty=length_penalty)
     SearchOptions.of(search)
     named = _names_of(pictures, unique=form != "text")
-    captioner = load(run_folder, registry_of(ctx))
+    registry = registry_of(ctx)
+    captioner = load(run_folder_of(run_folder, registry), registry)
     unreadable = Unreadable()
     alone = len(pictures) == 1 and pictures[0].is_file()
     captions: Captions = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ScoringError, UsageError
-from .arguments import FILE, FOLDER, NEW_FILE, given, report_options, run_option, search_options
+from .arguments import (
+    FILE,
+    FOLDER,
+    NEW_FILE,
+    given,
+    report_options,
+    run_folder_of,
+    run_option,
+    search_options,
+)
 from .group import registry_of, remark
 
 if TYPE_CHECKING:
@@ -41,27 +51,36 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     """Caption pictures with the captioner of a run folder and score the captions.
 
     BLEU-1 to 4, ROUGE-L and CIDEr-D, with the digits of the COCO toolkit. The scores are printed, and
-    written to metrics.json in the run folder.
+    written to metrics.json in the run folder (unless the captioner is an installed one).
     """
-    evaluate_run(registry_of(ctx), **options)
+    registry = registry_of(ctx)
+    run = options.pop("run_folder")
+    # The folder of an installed captioner belongs to its package and stays as it is.
+    own = run is not None and Path(run).is_dir()
+    evaluate_run(registry, run_folder_of(run, registry), record=own, **options)
 
 
 def evaluate_run(
     registry: Registry,
-    *,
     run_folder: Path,
+    *,
     captions: Path,
     images: Path | None,
     features: Path | None = None,
     split: Path | None = None,
     tokens: str = "ptb",
+    metrics: Sequence[str] = (),
+    record: bool = True,
     allow_train: bool = False,
     form: str = "text",
     out: Path | None = None,
     per_picture: Path | None = None,
     **search: float | None,
 ) -> dict[str, str]:
-    """Do what the command says, with the values of its options; return the captions by picture name."""
+    """Do what the command says, with the values of its options; return the captions by picture name.
+
+    ``record``: write the scores into the run folder, too.
+    """
     from ..run_folder import METRICS, write_json
     from ..search import SearchOptions
     from .compose import load
@@ -80,17 +99,18 @@ def evaluate_run(
         SCORED,
         features=features,
         tokens=tokens,
+        metrics=metrics,
         allow_train=allow_train,
         progress=True,
         **chosen,
     )
-    metrics = {**report.to_json(), "split": scored, "search_options": asdict(options)}
-    for path in (run_folder / METRICS, out):
+    scores = {**report.to_json(), "split": scored, "search_options": asdict(options)}
+    for path in (run_folder / METRICS if record else None, out):
         if path is not None:
-            write_json(path, metrics)
+            write_json(path, scores)
     if per_picture is not None:
         report.write_per_picture(per_picture)
-    click.echo(json.dumps(metrics, indent=2) if form == "json" else report.to_text())
+    click.echo(json.dumps(scores, indent=2) if form == "json" else report.to_text())
     return hypotheses
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import CapframeError, did_you_mean
+from ..errors import CapframeError, PluginError, did_you_mean
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -20,16 +20,17 @@ _KEPT = "capframe.kept"
 
 
 class CommandGroup(click.Group):
-    """Commands of ``capframe``, each in the module of its name."""
+    """Commands of ``capframe``, each in the module of its name, and those that plugins offer."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which a newcomer meets them."""
-        return list(COMMANDS)
+        """Return the names in the order in which a newcomer meets them; those of plugins come last."""
+        return [*COMMANDS, *(name for name in registry_of(ctx).names("command") if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module; None for an unknown name."""
+        """Import the command's module, or ask the plugin that offers it; None for an unknown name."""
         if cmd_name not in COMMANDS:
-            return None
+            registry = registry_of(ctx)
+            return _command_of_plugin(registry, cmd_name) if cmd_name in registry.names("command") else None
         module = importlib.import_module(f".{cmd_name}", __package__)
         command: click.Command = getattr(module, cmd_name)
         return command
@@ -40,10 +41,12 @@ class CommandGroup(click.Group):
         """Find the command; an unknown one is a usage error that says what is close."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            close = did_you_mean(name, COMMANDS)
-            raise click.UsageError(
-                f"No such command '{name}'.{close} The commands: {', '.join(COMMANDS)}.", ctx
-            )
+            known = self.list_commands(ctx)
+            if name not in known:
+                close = did_you_mean(name, known)
+                raise click.UsageError(
+                    f"No such command '{name}'.{close} The commands: {', '.join(known)}.", ctx
+                )
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -60,6 +63,26 @@ class CommandGroup(click.Group):
             if ctx.params["debug"]:
                 raise
             raise click.ClickException(str(error)) from error
+
+
+def _command_of_plugin(registry: Registry, name: str) -> click.Command:
+    """Return a plugin's command; one that cannot be loaded says so when it is run."""
+    try:
+        return registry.command(name)
+    except PluginError as error:
+        reason = str(error)
+
+    def fail(args: tuple[str, ...]) -> None:
+        raise PluginError(reason)
+
+    return click.Command(
+        name,
+        callback=fail,
+        params=[click.Argument(["args"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        short_help="(broken: run it to see why)",
+        help=reason,
+    )
 
 
 def keep_when_interrupted(kept: str) -> None:

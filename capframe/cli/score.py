@@ -9,6 +9,7 @@ import click
 
 from ..errors import ScoringError
 from .arguments import FILE, report_options
+from .group import registry_of
 
 
 @click.command(short_help="Score any captioner's captions from a file.")
@@ -16,12 +17,15 @@ from .arguments import FILE, report_options
 @click.option("--hypotheses", type=FILE, required=True, help="Caption file, with one caption a picture.")
 @click.option("--split", type=FILE, help="File with a picture name a line: which references count.")
 @report_options
+@click.pass_context
 def score(
+    ctx: click.Context,
     *,
     references: Path,
     hypotheses: Path,
     split: Path | None,
     tokens: str,
+    metrics: tuple[str, ...],
     form: str,
     per_picture: Path | None,
 ) -> None:
@@ -29,6 +33,7 @@ def score(
 
     Both files are caption files: CSV with the header image,caption. Captions are matched by picture name.
     """
+    from ..composition import compose_all
     from ..dataset import read_captions, read_split
     from ..scoring import match
     from ..scoring import score as score_captions
@@ -43,7 +48,14 @@ def score(
                 f"{', '.join(missing[:5])}. Give the references of this split."
             )
         known = {name: known[name] for name in names}
-    report = score_captions(match(read_captions(hypotheses), known), known, tokens=tokens)
+    # Without a metric of a plugin, no plugin is loaded.
+    further = compose_all(registry_of(ctx), "metric", metrics) if metrics else ()
+    report = score_captions(
+        match(read_captions(hypotheses), known),
+        known,
+        tokens=tokens,
+        metrics={metric.name: metric.value for metric in further},
+    )
     if per_picture is not None:
         report.write_per_picture(per_picture)
     click.echo(json.dumps(report.to_json(), indent=2) if form == "json" else report.to_text())

@@ -145,7 +145,7 @@ class Captioner:
         return self.trained.history
 
     def extract(
-        self, images: Mapping[str, Path], store: FeatureStore | PathLike, **options: Any
+        self, images: Mapping[str, ImageSource], store: FeatureStore | PathLike, **options: Any
     ) -> FeatureStore:
         """Fill a feature store with the features of ``images``; see `capframe.extraction.extract`."""
         return extraction.extract(self.composition, images, store, **options)
@@ -236,5 +236,5 @@ class Captioner:
         config = run_folder.read_config(Path(path))
         registry = registry or Registry()
         captioner = cls(registry=registry, **recompose_all(registry, config, parts))
-        captioner._use(Trained.read(Path(path), config))
+        captioner._use(Trained.read(Path(path), config, captioner.composition.decoder.value))
         return captioner

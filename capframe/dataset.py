@@ -1,90 +1,47 @@
-"""Captions, pictures and splits: a caption file and a folder of pictures become a `Dataset`."""
+"""Captions, pictures and splits: a caption file and its pictures become a `Dataset`."""
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .caption_files import ReaderSpec, read_caption_file, read_captions
 from .errors import DatasetError, UsageError, did_you_mean
+from .image_names import find_images, first_five, match_names
+from .interfaces import StoredImage
+from .registry import Registry
+from .splits import check_splits, read_split, split_at_random
+
+__all__ = ["Dataset", "read_caption_file", "read_captions", "read_split"]
 
 PathLike = str | os.PathLike[str]
-
-# Other files that lie in a picture folder (Thumbs.db, notes) are not reported as lacking captions.
-_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
-
-def read_captions(path: PathLike) -> dict[str, tuple[str, ...]]:
-    """Read a caption file: rows ``image,caption``, with quotes where a caption holds a comma.
-
-    The file is CSV in UTF-8, with or without byte-order mark. A header (a first row whose second
-    column is called ``caption``) is optional, blank lines are skipped, and a caption whose commas are
-    not in quotes is joined back. Nothing else is changed: every caption keeps its exact text and place.
-
-    Returns:
-        Picture name -> its captions, both in the order of the file. A caption may be empty.
-
-    Raises:
-        DatasetError: the file cannot be read, or a row is not ``image,caption``; cites file and line.
-    """
-    captions: dict[str, list[str]] = {}
-    for number, (line, row) in enumerate(_rows(Path(path))):
-        place = f"{path}, line {line}"
-        if len(row) < 2:
-            raise DatasetError(f"{place}: expected 'image,caption' but found no comma in {_short(row[0])}.")
-        name, *texts = row
-        if number == 0 and texts[0].strip().lower() == "caption":
-            if len(texts) > 1:
-                raise DatasetError(f"{place}: columns {', '.join(row)}. Write the two columns image,caption.")
-            continue
-        if not name.strip():
-            raise DatasetError(f"{place}: no picture name before the caption {_short(','.join(texts))}.")
-        if "\t" in name:
-            raise DatasetError(f"{place}: a tab in {_short(name)}. Write 'image,caption', with a comma.")
-        captions.setdefault(name, []).append(",".join(texts))
-    if not captions:
-        raise DatasetError(f"{path} holds no captions. Write one 'image,caption' row per caption.")
-    return {name: tuple(texts) for name, texts in captions.items()}
-
-
-def read_split(path: PathLike) -> tuple[str, ...]:
-    """Read a split file: a picture name per line, UTF-8; blank lines and outer spaces are dropped.
-
-    Raises:
-        DatasetError: the file cannot be read, is empty, or has a name twice; cites file and line.
-    """
-    lines: dict[str, int] = {}
-    for number, line in enumerate(io.StringIO(_read_text(Path(path)), newline=None), start=1):
-        name = line.strip()
-        if name in lines:
-            raise DatasetError(f"{path}, line {number}: '{name}' is in line {lines[name]} too. Remove one.")
-        if name:
-            lines[name] = number
-    if not lines:
-        raise DatasetError(f"{path} holds no picture names. Write one name per line.")
-    return tuple(lines)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Captioned pictures and how they are split.
 
+    A picture has the name of its file (or of its stored features), which may be spelt a little
+    otherwise than in the caption file; see `capframe.image_names.match_names`.
+
     Attributes:
         captions: picture name -> its captions; only pictures that are usable, in the file's order.
-        image_paths: picture name -> its file; empty where no picture folder was given.
+        image_paths: picture name -> its file, or what else holds the picture; empty where there are none.
         splits: ``train``, and ``dev`` and ``test`` as there are: split -> names of usable pictures.
         missing_images: captioned pictures that have no file (or no features); they are in no split.
         uncaptioned_images: pictures that have no caption, sorted.
+        respelt_images: name in the caption file -> name of the picture, where they differ.
     """
 
     captions: Mapping[str, tuple[str, ...]]
-    image_paths: Mapping[str, Path] = field(default_factory=dict)
+    image_paths: Mapping[str, StoredImage | bytes] = field(default_factory=dict)
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing_images: tuple[str, ...] = ()
     uncaptioned_images: tuple[str, ...] = ()
+    respelt_images: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -96,22 +53,27 @@ class Dataset:
         dev_split: PathLike | None = None,
         seed: int = 0,
         names: Iterable[str] | None = None,
+        reader: ReaderSpec | None = None,
+        registry: Registry | None = None,
     ) -> Dataset:
         """Read a caption file, find its pictures and split them.
 
-        Without ``train_split`` the usable pictures are split at random, 80 % train, 10 % dev, 10 %
-        test, by picture: all captions of a picture are in one split. The same pictures and seed give the
-        same split, whatever the order of the rows (which the names in a split keep). Fewer than three
-        pictures are all for training.
+        The splits are those of ``train_split`` and ``dev_split``; without them those of the caption
+        file, where its format has them; else the usable pictures are split at random, 80 % train, 10 %
+        dev, 10 % test, by picture: all captions of a picture are in one split. The same pictures and
+        seed give the same split, whatever the order of the rows (which the names in a split keep).
+        Fewer than three pictures are all for training.
 
         Args:
-            captions: the caption file, see `read_captions`.
-            images: the folder of pictures. Names in the caption file are paths relative to it, written
-                with ``/``, and are matched to the letter.
+            captions: the caption file, of any format that a dataset reader knows.
+            images: the folder of pictures. Names in the caption file are paths relative to it. Without
+                one, the pictures are those that the caption file brings, if its format does.
             train_split: a split file, see `read_split`.
             dev_split: a split file; there is no dev split where only ``train_split`` is given.
             seed: of the random split, from 0 to 2**32 - 1.
             names: in place of ``images``, the pictures whose features are stored.
+            reader: the dataset reader, see `read_caption_file`.
+            registry: where readers are looked up; by default everything that is installed.
 
         Raises:
             DatasetError: a file or folder cannot be read, more than half of the captioned pictures (of
@@ -124,29 +86,40 @@ class Dataset:
             raise UsageError("Give a picture folder (images) or the names of stored features, not both.")
         if dev_split is not None and train_split is None:
             raise UsageError(f"The dev split {dev_split} needs a train split: give both, or neither.")
-        captioned = read_captions(captions)
-        files = {} if images is None else _files(Path(images), captioned)
-        present = set(files) if images is not None else set(captioned if names is None else names)
-        usable = {name: texts for name, texts in captioned.items() if name in present}
-        missing = tuple(name for name in captioned if name not in present)
+        read = read_caption_file(captions, reader, registry)
+        captioned = read.captions
+        files = read.images if images is None else find_images(Path(images), captioned)
+        looked_at = images is not None or bool(files)
+        present = {*files, *(names or ())} if looked_at or names is not None else set(captioned)
+        usable = match_names(captioned, sorted(present))
         split_files = {"train": train_split, "dev": dev_split}
         named = {split: (path, read_split(path)) for split, path in split_files.items() if path is not None}
-        wanted = [name for _, pictures in named.values() for name in pictures] or list(captioned)
-        absent = [name for name in wanted if name in captioned and name not in present]
-        if not usable or (images is not None and 2 * len(absent) > len(wanted)):
-            place = "among the stored features" if images is None else f"in {images}"
+        wanted = [name for _, pictures in named.values() for name in pictures]
+        wanted = list(match_names(wanted, captioned).values()) or list(captioned)
+        absent = [name for name in wanted if name not in usable]
+        if not usable or (looked_at and 2 * len(absent) > len(wanted)):
+            place = f"in {images or captions}" if looked_at else "among the stored features"
             raise DatasetError(
                 f"{len(absent)} of the {len(wanted)} pictures in {captions} are not {place}: "
-                f"{_first_five(absent)}; found there: {_first_five(sorted(present))}. "
+                f"{first_five(absent)}; found there: {first_five(sorted(present))}. "
                 "Name the folder or feature store that belongs to this caption file."
             )
-        splits = _checked_splits(named, captioned, usable) if named else _split_at_random(usable, seed)
+        if named:
+            splits = check_splits(named, captioned, usable)
+        elif read.splits:
+            found = {
+                s: tuple(usable[name] for name in names if name in usable) for s, names in read.splits.items()
+            }
+            splits = {split: pictures for split, pictures in found.items() if pictures}
+        else:
+            splits = split_at_random(usable.values(), seed)
         return cls(
-            captions=usable,
-            image_paths={name: files[name] for name in usable if name in files},
+            captions={usable[name]: texts for name, texts in captioned.items() if name in usable},
+            image_paths={name: files[name] for name in usable.values() if name in files},
             splits=splits,
-            missing_images=missing,
-            uncaptioned_images=tuple(sorted(present - captioned.keys())),
+            missing_images=tuple(name for name in captioned if name not in usable),
+            uncaptioned_images=tuple(sorted(present.difference(usable.values()))),
+            respelt_images={written: name for written, name in usable.items() if written != name},
         )
 
     def __len__(self) -> int:
@@ -164,86 +137,29 @@ class Dataset:
             raise DatasetError(f"This dataset has no split '{name}'.{known}")
         return {picture: self.captions[picture] for picture in self.splits[name]}
 
+    @property
+    def dataset_report(self) -> str:
+        """What was read and what was left out, for people; it holds no captions.
 
-def _checked_splits(
-    named: Mapping[str, tuple[PathLike, tuple[str, ...]]], captioned: Container[str], usable: Container[str]
-) -> dict[str, tuple[str, ...]]:
-    splits: dict[str, tuple[str, ...]] = {}
-    owners: dict[str, PathLike] = {}
-    for split, (path, pictures) in named.items():
-        unknown = [name for name in pictures if name not in captioned]
-        if unknown:
-            what = f"{path} names {len(unknown)} without captions: {_first_five(unknown)}."
-            raise DatasetError(f"{what} Add captions for them, or remove them from the split.")
-        shared = [name for name in pictures if name in owners]
-        if shared:
-            what = f"{path} and {owners[shared[0]]} share {len(shared)}: {_first_five(shared)}."
-            raise DatasetError(f"{what} Keep each picture in one split only.")
-        owners.update(dict.fromkeys(pictures, path))
-        splits[split] = tuple(name for name in pictures if name in usable)
-        if not splits[split]:
-            raise DatasetError(f"{path} names no picture that was found: {_first_five(pictures)}.")
-    return splits
-
-
-def _split_at_random(names: Iterable[str], seed: int) -> dict[str, tuple[str, ...]]:
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"The seed of a random split is a whole number from 0 to 2**32 - 1, not {seed}.")
-    in_order = tuple(names)
-    if len(in_order) < 3:
-        return {"train": in_order}
-    from sklearn.model_selection import train_test_split
-
-    tenth = max(1, round(len(in_order) / 10))
-    train, rest = train_test_split(sorted(in_order), test_size=2 * tenth, random_state=seed)
-    dev, test = train_test_split(rest, test_size=tenth, random_state=seed)
-    members = {"train": set(train), "dev": set(dev), "test": set(test)}
-    return {split: tuple(name for name in in_order if name in chosen) for split, chosen in members.items()}
+        The pictures that are left out are listed by name, a line each.
+        """
+        texts = sum(map(len, self.captions.values()))
+        repeated = texts - sum(len(set(own)) for own in self.captions.values())
+        splits = ", ".join(f"{split} {len(names)}" for split, names in self.splits.items()) or "none"
+        lines = [
+            f"pictures: {len(self)}",
+            f"captions: {texts}, {repeated} of them the same as an earlier one of their picture (kept)",
+            f"splits: {splits}",
+            f"captioned pictures that were not found, and were skipped: {len(self.missing_images)}",
+            *(f"    {_printable(name)}" for name in self.missing_images),
+            f"pictures without a caption, which were skipped: {len(self.uncaptioned_images)}",
+            *(f"    {_printable(name)}" for name in self.uncaptioned_images),
+            f"pictures whose file is spelt otherwise than in the caption file: {len(self.respelt_images)}",
+            *(f"    {_printable(old)} -> {_printable(new)}" for old, new in self.respelt_images.items()),
+        ]
+        return "\n".join(lines) + "\n"
 
 
-def _files(folder: Path, captioned: Container[str]) -> dict[str, Path]:
-    """Return relative path -> file for all pictures: exact even where the disk ignores case."""
-    if not folder.is_dir():
-        raise DatasetError(f"The picture folder {folder} is not a folder. Name one that exists.")
-    paths = (Path(parent, file) for parent, _, found in os.walk(folder) for file in found)
-    named = ((path.relative_to(folder).as_posix(), path) for path in paths)
-    return {name: path for name, path in named if name in captioned or path.suffix.lower() in _SUFFIXES}
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not blank, each with the line on which it starts."""
-    # Strict: a quote left open would otherwise swallow the rows that follow, without a word.
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DatasetError(
-                f"{path}, line {line}: not a CSV row ({error}). A caption that starts with a quote must end "
-                'with one, and a quote inside it is written twice ("").'
-            ) from None
-        if any(field.strip() for field in row):
-            yield line, row
-
-
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}. Name a file that exists.") from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}, line {line}: not UTF-8 text. Save the file as UTF-8.") from None
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def _first_five(names: Sequence[str]) -> str:
-    return (", ".join(names[:5]) or "nothing") + (", ..." if len(names) > 5 else "")
+def _printable(name: str) -> str:
+    """Return a name as it is, or escaped where it would break the line or cannot be written."""
+    return name if name.isprintable() else json.dumps(name)

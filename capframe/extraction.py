@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 from .composition import Composition
 from .dataset import Dataset
 from .errors import ImageError
-from .features import FeatureSource, FeatureStore, extract_features
+from .feature_filling import extract_features
+from .features import FeatureSource, FeatureStore
+from .images import ImageSource
 from .progress import track
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -20,7 +21,7 @@ OnBadImage: TypeAlias = Callable[[str, ImageError], None]
 
 def extract(
     composition: Composition,
-    images: Mapping[str, Path],
+    images: Mapping[str, ImageSource],
     store: FeatureStore | PathLike,
     *,
     batch_size: int = 32,

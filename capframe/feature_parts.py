@@ -21,9 +21,15 @@ from .interfaces import FeatureExtractor
 
 FORMAT_VERSION = 1
 PATTERN = "part-*.arrow"
+LEFTOVER_SECONDS = 3600.0
+"""Age from which a part that was never finished counts as left behind: writing one takes seconds."""
+
 StorageDtype: TypeAlias = Literal["float32", "float16"]
 
 _METADATA_KEY = b"capframe.features"
+_UNFINISHED = ".tmp"
+_DAMAGE = (pa.ArrowException, OSError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+_MOST_NUMBERS = 2**31
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,10 @@ class FeatureSource:
         """
         try:
             shape = tuple(int(length) for length in description["feature_shape"])
-            return cls(
-                description["extractor"], dict(description["options"]), shape, description["fingerprint"]
-            )
+            if not shape or not all(0 < length < _MOST_NUMBERS for length in shape):
+                raise ValueError(f"no feature has the shape {shape}")
+            extractor, fingerprint = str(description["extractor"]), str(description["fingerprint"])
+            return cls(extractor, dict(description["options"]), shape, fingerprint)
         except (KeyError, TypeError, ValueError) as error:
             raise FeatureStoreError(
                 f"{description!r} does not describe what made features ({error!r}): extract them again."
@@ -129,7 +136,7 @@ def write_part(folder: Path, source: FeatureSource, names: Sequence[str], featur
     )
     # Names sort by time, and no two processes choose the same.
     path = folder / f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.arrow"
-    aside = path.with_name(f".{path.name}.tmp")
+    aside = path.with_name(f".{path.name}{_UNFINISHED}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
@@ -150,6 +157,18 @@ def write_part(folder: Path, source: FeatureSource, names: Sequence[str], featur
     return path
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove unfinished parts of writers that were killed: those untouched for `LEFTOVER_SECONDS`.
+
+    Processes of other machines may be writing into the same folder, so that only age tells which are
+    abandoned. What cannot be removed stays; it is never read.
+    """
+    for leftover in folder.glob(f".{PATTERN}{_UNFINISHED}"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                leftover.unlink()
+
+
 def read_part(path: Path) -> Part:
     """Map a part into memory.
 
@@ -164,22 +183,34 @@ def read_part(path: Path) -> Part:
                 f"'{path}' has the format {description['format']}, and this capframe reads {FORMAT_VERSION}: "
                 "extract the features again, or use the capframe that wrote them."
             )
-        source = FeatureSource.from_json(description)
+        source, dtype = _source(path, description), description["dtype"]
+        width = int(np.prod(source.feature_shape, dtype=np.int64))
+        column = pa.list_({"float16": pa.float16(), "float32": pa.float32()}[dtype], width)
+        if not reader.schema.equals(pa.schema([("image", pa.string()), ("features", column)])):
+            raise ValueError(f"its columns are {reader.schema.to_string(show_schema_metadata=False)!r}")
         names: list[str] = []
-        arrays: list[NDArray[Any]] = []
+        arrays: list[NDArray[Any]] = [np.empty((0, *source.feature_shape), dtype)]
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
+            # Lengths and offsets in a damaged file must not be believed: reading would leave the map.
+            batch.validate(full=True)
+            if any(values.null_count for values in (*batch.columns, batch.column("features").flatten())):
+                raise ValueError("it holds nulls")
             names += batch.column("image").to_pylist()
             arrays.append(batch.column("features").flatten().to_numpy().reshape(-1, *source.feature_shape))
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise FeatureStoreError(
             f"'{path}' is not a whole part of a feature store ({error}): delete it and run "
             "'capframe extract' again; the other parts stay."
         ) from error
-    if len(arrays) != 1:
-        empty = np.empty((0, *source.feature_shape), description["dtype"])
-        return Part(source, description["dtype"], names, np.concatenate([empty, *arrays]))
-    return Part(source, description["dtype"], names, arrays[0])
+    return Part(source, dtype, names, arrays[1] if len(arrays) == 2 else np.concatenate(arrays))
+
+
+def _source(path: Path, description: Mapping[str, Any]) -> FeatureSource:
+    try:
+        return FeatureSource.from_json(description)
+    except FeatureStoreError as error:
+        raise FeatureStoreError(f"'{path}' is damaged: {error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""FeatureStore: the features of many pictures on disk, and filling one so that it can be resumed.
+"""FeatureStore: the features of many pictures on disk.
 
 A store is a folder of Arrow IPC files, the parts. Each has the columns ``image`` and ``features`` and
 says in its schema what made it. A part appears whole under its name and is never changed, so any
@@ -8,19 +8,17 @@ number of processes may add parts, and one that is killed breaks nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FeatureStoreError, ImageError
-from .feature_parts import PATTERN, FeatureSource, StorageDtype, read_part, write_part
-from .images import ImageSource, iterate_batches
-from .interfaces import FeatureExtractor
+from .errors import FeatureStoreError
+from .feature_parts import PATTERN, FeatureSource, StorageDtype, read_part, remove_leftovers, write_part
 
-__all__ = ["FeatureSource", "FeatureStore", "extract_features"]
+__all__ = ["FeatureSource", "FeatureStore"]
 
 
 class FeatureStore:
@@ -36,6 +34,7 @@ class FeatureStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._index: dict[str, int] = {}
+        self._files: set[Path] = set()
         self._parts: list[NDArray[Any]] = []
         self._starts: list[int] = [0]
         files = sorted(self.path.glob(PATTERN))
@@ -46,14 +45,15 @@ class FeatureStore:
             )
         first = read_part(files[0])
         self.source, self.dtype = first.source, first.dtype
-        for file in files:
-            self._append(file)
+        self.refresh()
 
     @classmethod
     def create(
         cls, path: str | os.PathLike[str], source: FeatureSource, dtype: StorageDtype = "float32"
     ) -> FeatureStore:
-        """Open the store in ``path``, or make an empty one.
+        """Open the store in ``path``, or make an empty one, to write into it.
+
+        What writers that were killed left there is removed, see `remove_leftovers`.
 
         Args:
             path: its folder.
@@ -64,6 +64,7 @@ class FeatureStore:
             FeatureStoreError: the store was filled by another source, or is broken.
         """
         folder = Path(path)
+        remove_leftovers(folder)
         if not cls.exists(folder):
             write_part(folder, source, [], np.empty((0, *source.feature_shape), dtype))
         store = cls(folder)
@@ -98,6 +99,29 @@ class FeatureStore:
     def __contains__(self, name: object) -> bool:
         return name in self._index
 
+    @property
+    def part_files(self) -> list[Path]:
+        """Files of the parts that this object knows, the oldest first."""
+        return sorted(self._files)
+
+    def refresh(self) -> None:
+        """Look for parts that other processes have added since this object was made.
+
+        Raises:
+            FeatureStoreError: one of them is broken or of another source.
+        """
+        for file in sorted(set(self.path.glob(PATTERN)) - self._files):
+            self._append(file)
+
+    def rows(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield name and features of each picture, as they are stored and in the order of `names`.
+
+        The features are a view of the mapped file: float32 or float16 ``[*feature_shape]``.
+        """
+        for name, position in self._index.items():
+            holder = int(np.searchsorted(self._starts, position, side="right")) - 1
+            yield name, self._parts[holder][position - self._starts[holder]]
+
     def add(self, names: Sequence[str], features: NDArray[np.floating[Any]]) -> None:
         """Write one part, whole and synced before it is seen.
 
@@ -115,6 +139,8 @@ class FeatureStore:
             )
         if len(set(names)) != len(names) or any(name in self._index for name in names):
             raise FeatureStoreError(f"Some of these pictures are stored already, or twice: {_some(names)}.")
+        if not names:
+            return
         with np.errstate(over="ignore"):
             numbers = np.ascontiguousarray(features, self.dtype)
         finite = np.isfinite(numbers).reshape(len(names), -1).all(axis=1)
@@ -123,8 +149,7 @@ class FeatureStore:
                 f"The features of '{names[int(np.argmin(finite))]}' are not finite as {self.dtype}: look at "
                 "the extractor's weights, or store float32."
             )
-        if names:
-            self._append(write_part(self.path, self.source, names, numbers))
+        self._append(write_part(self.path, self.source, names, numbers))
 
     def positions(self, names: Sequence[str]) -> NDArray[np.int64]:
         """Look names up: int64 ``[N]`` for `gather_positions`, valid as long as this object lives.
@@ -155,6 +180,7 @@ class FeatureStore:
 
     def _append(self, file: Path) -> None:
         part = read_part(file)
+        self._files.add(file)
         if not self.source.gives_same_as(part.source):
             raise FeatureStoreError(
                 f"'{file}' holds features by {part.source}, and the parts before it by {self.source}: "
@@ -166,82 +192,6 @@ class FeatureStore:
                 self._index.setdefault(name, position)
             self._parts.append(part.features)
             self._starts.append(self._starts[-1] + len(part.names))
-
-
-def extract_features(
-    extractor: FeatureExtractor,
-    source: FeatureSource,
-    images: Mapping[str, ImageSource],
-    store_path: str | os.PathLike[str],
-    *,
-    batch_size: int = 32,
-    part_size: int = 512,
-    dtype: StorageDtype = "float32",
-    progress: Callable[[int, int], None] | None = None,
-    on_bad_image: Callable[[str, ImageError], None] | None = None,
-) -> FeatureStore:
-    """Fill a store with the features of pictures, each once; what is stored already is skipped.
-
-    Args:
-        extractor: turns pictures into features.
-        source: describes the extractor in the store.
-        images: name -> picture.
-        store_path: folder of the store, new or partly filled.
-        batch_size: pictures that the extractor gets at once.
-        part_size: pictures in a part; a process that is killed loses about so many.
-        dtype: numbers in the files of a new store.
-        progress: called with the number of pictures done (stored, computed or bad) and of all.
-        on_bad_image: called with name and error of each picture that cannot be read, which is skipped.
-
-    Raises:
-        FeatureStoreError: the store is of another source, or the features have a wrong shape.
-        ImageError: a picture cannot be read and there is no ``on_bad_image``.
-    """
-    store = FeatureStore.create(store_path, source, dtype)
-    missing = {name: image for name, image in images.items() if name not in store}
-    done = len(images) - len(missing)
-
-    def advance(pictures: int) -> None:
-        nonlocal done
-        done += pictures
-        if progress:
-            progress(done, len(images))
-
-    def skip(name: str, error: ImageError) -> None:
-        if on_bad_image is None:
-            raise error
-        on_bad_image(name, error)
-        advance(1)
-
-    computed: list[tuple[list[str], NDArray[np.float32]]] = []
-    advance(0)
-    try:
-        for names, batch in iterate_batches(missing, extractor.image_size, batch_size, skip):
-            computed.append((names, _checked(extractor(batch), len(batch), source)))
-            advance(len(names))
-            if sum(len(names) for names, _ in computed) >= part_size:
-                _write_out(store, computed)
-    finally:
-        # What was computed before an error or Ctrl-C need not be computed again.
-        _write_out(store, computed)
-    return store
-
-
-def _write_out(store: FeatureStore, computed: list[tuple[list[str], NDArray[np.float32]]]) -> None:
-    batches, computed[:] = list(computed), []
-    if batches:
-        names = [name for batch_names, _ in batches for name in batch_names]
-        store.add(names, np.concatenate([features for _, features in batches]))
-
-
-def _checked(features: NDArray[Any], pictures: int, source: FeatureSource) -> NDArray[np.float32]:
-    array = np.asarray(features, np.float32)
-    if array.shape != (pictures, *source.feature_shape):
-        raise FeatureStoreError(
-            f"'{source.extractor}' gave an array {list(array.shape)} for {pictures} pictures; by its "
-            f"feature_shape that is {[pictures, *source.feature_shape]}: mend the extractor."
-        )
-    return array
 
 
 def _some(names: Sequence[str]) -> str:

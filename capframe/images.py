@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from .errors import DatasetError, ImageError, UsageError
+from .image_files import ENDINGS, ImageFile, image_error, open_image, quiet_pillow
 
-ImageSource: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[np.uint8]"
+__all__ = ["ENDINGS", "ImageSource", "iterate_batches", "list_images", "read_image"]
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+ImageSource: TypeAlias = "ImageFile | Image.Image | NDArray[np.uint8]"
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -67,7 +68,8 @@ def read_image(source: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
     resized independently (bicubic, with antialiasing), so nothing is cut off.
 
     Args:
-        source: a path, a PIL image, or a uint8 array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
+        source: a path, the bytes of a file or what has ``read_bytes()``, a PIL image, or a uint8 array
+            ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
         size: ``(height, width)`` in pixels.
 
     Returns:
@@ -78,28 +80,19 @@ def read_image(source: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
         UsageError: ``source`` is none of the above.
     """
     if isinstance(source, Image.Image):
-        return _decoded(source, str(getattr(source, "filename", "")) or "PIL image", size)
+        with quiet_pillow():
+            return _decoded(source, str(getattr(source, "filename", "")) or "PIL image", size)
     if isinstance(source, np.ndarray):
         return _decoded(_from_array(source), "array", size)
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike, bytes)) and not hasattr(source, "read_bytes"):
         raise UsageError(f"{source!r} is no picture: give a path, a PIL image or a uint8 array.")
-    path = Path(source)
-    try:
-        if path.stat().st_size == 0:
-            raise _image_error(path, "the file is empty")
-        with Image.open(path) as image:
-            _decode_reduced(image, size)
-            return _decoded(image, path, size)
-    except UnidentifiedImageError as error:
-        raise _image_error(path, "it is not a picture of a kind that Pillow knows") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _image_error(path, "it would unpack to a huge size (a decompression bomb?)") from error
-    except OSError as error:
-        raise _image_error(path, error.strerror or str(error)) from error
+    with open_image(source) as image:
+        _decode_reduced(image, size)
+        return _decoded(image, "bytes" if isinstance(source, bytes) else source, size)
 
 
 def iterate_batches(
-    images: Mapping[str, ImageSource],
+    images: Mapping[str, ImageSource] | Iterable[tuple[str, ImageSource]],
     size: tuple[int, int],
     batch_size: int,
     on_error: Callable[[str, ImageError], None] | None = None,
@@ -107,7 +100,7 @@ def iterate_batches(
     """Decode pictures in threads, ahead of whoever computes with them, and yield them in batches.
 
     Args:
-        images: name -> picture; their order is kept.
+        images: name -> picture, or pairs of both, taken as late as possible; their order is kept.
         size: ``(height, width)`` in pixels.
         batch_size: pictures in a batch; only the last may have fewer. At most two batches are decoded
             ahead.
@@ -119,7 +112,7 @@ def iterate_batches(
     Raises:
         ImageError: a picture is bad and there is no ``on_error``.
     """
-    waiting = iter(images.items())
+    waiting = iter(images.items() if isinstance(images, Mapping) else images)
     ahead: deque[tuple[str, Future[NDArray[np.uint8]]]] = deque()
     names: list[str] = []
     arrays: list[NDArray[np.uint8]] = []
@@ -156,17 +149,19 @@ def _decode_reduced(image: Image.Image, size: tuple[int, int]) -> None:
     image.draft(None, (2 * max(size), 2 * max(size)))
 
 
-def _decoded(image: Image.Image, what: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _decoded(image: Image.Image, what: object, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size
-    orientation = _orientation(image)
-    wanted = (height, width) if orientation >= 5 else (width, height)
     if image.mode == "F":
-        raise _image_error(what, "its pixels are floats of unknown range; save it with 8 or 16 bits")
+        raise image_error(what, "its pixels are floats of unknown range; save it with 8 or 16 bits")
     try:
+        image.load()
+        # After decoding: Pillow turns TIFF files upright itself, and finds late notes in PNG files.
+        orientation = _orientation(image)
+        wanted = (height, width) if orientation >= 5 else (width, height)
         picture = _rgb(image).resize(wanted, Image.Resampling.BICUBIC)
     # The decoders of Pillow raise nearly anything on damaged files: OSError, SyntaxError, struct.error, ...
     except Exception as error:
-        raise _image_error(what, f"it cannot be decoded ({error})") from error
+        raise image_error(what, f"it cannot be decoded ({error})") from error
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     return np.asarray(picture)
@@ -200,7 +195,3 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
             "[height, width, 3] in RGB, with values from 0 to 255."
         )
     return Image.fromarray(array)
-
-
-def _image_error(what: str | Path, reason: str) -> ImageError:
-    return ImageError(f"Cannot read the picture '{what}': {reason}. Replace or remove it.")

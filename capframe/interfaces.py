@@ -81,19 +81,33 @@ class Decoder(Protocol):
         ...
 
 
+class StoredImage(Protocol):
+    """A picture file that is read when it is looked at: a ``pathlib.Path``, or what else has this method."""
+
+    def read_bytes(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class CaptionedImages:
     """What a caption file says.
 
     Attributes:
-        captions: picture name -> its captions, both in the order of the file.
+        captions: picture name -> its captions, with their exact text, both in the order of the file. A
+            name is the path of the picture, with ``/``, relative to a folder that the user gives. A
+            caption may be empty; what the file says twice is there twice.
         splits: split -> picture names, where the format has splits (``train``, ``dev``, ``test``).
         images: picture name -> its file or its encoded bytes, where the format says or holds them.
     """
 
     captions: Mapping[str, tuple[str, ...]]
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    images: Mapping[str, Path | bytes] = field(default_factory=dict)
+    images: Mapping[str, StoredImage | bytes] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -9,13 +9,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import RunFolderError
+from .model_weights import load_weights
+from .run_folder_checks import check_config, check_files
 
 if TYPE_CHECKING:
     import keras
@@ -65,7 +67,11 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all (UTF-8)."""
+    """Write a text file whole or not at all (UTF-8).
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with aside.open("w", encoding="utf-8", newline="\n") as file:
@@ -73,8 +79,11 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
+    except OSError as error:
+        raise RunFolderError(f"Cannot write {path}: {error}. Make room, or choose another place.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def write_json(path: Path, value: object) -> None:
@@ -98,7 +107,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         return [{name: float(value) for name, value in row.items() if value} for row in rows]
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise RunFolderError(f"{path} cannot be read: {error}. Copy the run folder anew.") from None
 
 
@@ -129,49 +138,54 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return ``config.json`` of a run folder.
 
     Raises:
-        RunFolderError: it is not a run folder, the file is damaged, or a newer capframe wrote it.
+        RunFolderError: it is not a run folder, a file in it is a link to elsewhere, the file is damaged, or
+            a newer capframe wrote it.
     """
     path = folder / CONFIG
     if not path.is_file():
         raise RunFolderError(
             f"{folder} is not a run folder: it has no {CONFIG}. Name a folder made by capframe."
         )
+    check_files(folder, (CONFIG, VOCABULARY, HISTORY, METRICS, TRAINING_IMAGES), (MODEL,))
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         found = config["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunFolderError(
             f"{path} is damaged: {type(error).__name__}: {error}. Train or copy it anew."
         ) from None
     if found != FORMAT:
+        versions = config.get("versions")
+        writer = versions.get("capframe") if isinstance(versions, dict) else "of an unknown version"
         raise RunFolderError(
-            f"{path} has format {found!r}, written by capframe {config.get('versions', {}).get('capframe')}; "
-            f"this one reads format {FORMAT}. Update capframe."
+            f"{path} has format {found!r:.40}, written by capframe {writer!s:.40}; this one reads format "
+            f"{FORMAT}. Update capframe."
         )
     missing = [key for key in KEYS if key not in config]
     if missing:
         raise RunFolderError(f"{path} is damaged: it lacks '{missing[0]}'. Train or copy it anew.")
+    check_config(path, config)
     return dict(config)
 
 
-def read_model(folder: Path) -> keras.Model:
-    """Load ``best_model.keras`` in Keras' safe mode: no code from the file is run.
+def read_model(folder: Path, build: Callable[[], keras.Model]) -> keras.Model:
+    """Build the model anew and load its weights from ``best_model.keras``; nothing else is read from it.
 
     Raises:
-        RunFolderError: the file is missing, damaged, or wants to run code.
+        RunFolderError: the file is missing or damaged, or holds weights of another model.
     """
-    import keras
-
     path = folder / MODEL
     if not path.is_file():
         raise RunFolderError(f"{folder} has no {MODEL}. Train the run anew, or copy the folder whole.")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = build()
+        load_weights(path, model)
     except Exception as error:
         raise RunFolderError(
             f"{path} cannot be loaded: {type(error).__name__}: {str(error).partition(chr(10))[0]}. "
-            "Copy the run folder anew, or install the plugin whose layers it needs."
+            f"Copy the run folder anew: it must belong to the {CONFIG} and {VOCABULARY} beside it."
         ) from error
+    return model
 
 
 def image_mark(name: str) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
-from .errors import UsageError
+from .errors import ImageError, UsageError
+from .image_files import open_image
 from .images import read_image
 
 if TYPE_CHECKING:
@@ -138,9 +139,9 @@ def _proportions(picture: ImageSource) -> tuple[int, int]:
         on_its_side = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (height, width) if on_its_side else (width, height)
     try:
-        with Image.open(picture) as image:
+        with open_image(picture) as image:
             return _proportions(image)
-    except (OSError, Image.DecompressionBombError):
+    except ImageError:
         return 1, 1  # read_image() will say what is wrong with it
 
 

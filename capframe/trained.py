@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import run_folder
 from .batches import CaptionBatches
 from .composition import Composition
-from .errors import RunFolderError, TrainingError, UsageError
+from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
 from .feature_parts import FeatureSource
 from .features import FeatureStore
 from .registry import Component
@@ -20,7 +20,7 @@ from .vocabulary import Vocabulary
 if TYPE_CHECKING:
     import keras
 
-    from .interfaces import FeatureExtractor
+    from .interfaces import Decoder, FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -59,32 +59,41 @@ class Trained:
         return extractor
 
     def write(self, folder: Path, composition: Composition) -> None:
-        """Write the files of a run folder into ``folder``."""
-        run_folder.write_model(folder, self.model)
-        self.vocabulary.write(folder / run_folder.VOCABULARY)
+        """Write the files of a run folder into ``folder``.
+
+        Raises:
+            RunFolderError: they cannot be written.
+        """
+        try:
+            run_folder.write_model(folder, self.model)
+            self.vocabulary.write(folder / run_folder.VOCABULARY)
+        except OSError as error:
+            raise RunFolderError(
+                f"Cannot write into {folder}: {error}. Make room, or choose another place."
+            ) from error
         run_folder.write_history(folder, self.history)
         run_folder.write_training_images(folder, self.training_images)
         run_folder.write_config(folder, {**composition.describe(), "features": self.source.to_json()})
 
     @classmethod
-    def read(cls, folder: Path, config: Mapping[str, Any]) -> Trained:
+    def read(cls, folder: Path, config: Mapping[str, Any], decoder: Decoder) -> Trained:
         """Read the files of a run folder, whose ``config.json`` is ``config``.
+
+        The model is what ``decoder`` builds, with the weights of the folder.
 
         Raises:
             RunFolderError: a file is missing or damaged, or they do not belong together.
         """
         vocabulary = Vocabulary.read(folder / run_folder.VOCABULARY)
-        model = run_folder.read_model(folder)
-        words = model.output_shape[-1]
-        if words != len(vocabulary):
-            raise RunFolderError(
-                f"{folder / run_folder.VOCABULARY} has {len(vocabulary)} words, and {run_folder.MODEL} "
-                f"has {words}. They are not of one run: copy the run folder anew."
-            )
+        try:
+            source = FeatureSource.from_json(config["features"])
+        except FeatureStoreError as error:
+            raise RunFolderError(f"{folder / run_folder.CONFIG} is damaged: {error}") from error
+        model = run_folder.read_model(folder, lambda: decoder.build(source.feature_shape, len(vocabulary)))
         return cls(
             model,
             vocabulary,
-            FeatureSource.from_json(config["features"]),
+            source,
             run_folder.read_history(folder),
             run_folder.read_training_images(folder),
         )

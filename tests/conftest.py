@@ -71,6 +71,29 @@ def registry(plugins: PluginManager) -> Registry:
     return Registry(plugins)
 
 
+@pytest.fixture(scope="session")
+def honest_run(tmp_path_factory: pytest.TempPathFactory, new_plugins: Callable[[], PluginManager]) -> Path:
+    """Return a run folder as training leaves it, with the weights that the decoder was built with."""
+    from capframe import Captioner, Vocabulary, run_folder
+    from capframe.feature_parts import FeatureSource
+    from capframe.trained import Trained
+
+    folder = tmp_path_factory.mktemp("honest") / "run"
+    captioner = Captioner(
+        "quarter-colours",
+        decoder=("add-merge", {"units": 4, "embedding_size": 4}),
+        callbacks=["checkpoint"],
+        registry=Registry(new_plugins()),
+    )
+    vocabulary = Vocabulary(["a", "dog", "runs"])
+    model = captioner.composition.decoder.value.build((12,), len(vocabulary))
+    source = FeatureSource("quarter-colours", {"regions": False, "scale": 1.0}, (12,))
+    trained = Trained(model, vocabulary, source, [{"epoch": 1.0, "loss": 2.0}], frozenset({"0" * 16}))
+    with run_folder.new_run_folder(folder) as working:
+        trained.write(working, captioner.composition)
+    return folder
+
+
 @pytest.fixture
 def install_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Return a function that installs a plugin package: source files and metadata, as pip leaves them."""

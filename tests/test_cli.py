@@ -69,9 +69,11 @@ def test_runs_as_a_module() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_has_help(name: str) -> None:
-    options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    found = command(name)
+    commands = [found, *(found.commands.values() if isinstance(found, click.Group) else ())]
+    options = [option for one in commands for option in one.params if isinstance(option, click.Option)]
 
-    assert command(name).help
+    assert all(one.help for one in commands)
     assert options
     assert [option.name for option in options if not option.help] == []
 

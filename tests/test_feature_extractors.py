@@ -29,7 +29,7 @@ def test_offering_extractors_imports_no_tensorflow():
     )
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 
-    assert printed.stdout.split() == ["vgg16", "efficientnet-lite0", "False", "False"]
+    assert printed.stdout.split() == ["vgg16", "efficientnet-lite0", "imported", "False", "False"]
 
 
 def test_every_offer_names_a_class_that_exists():

@@ -17,7 +17,8 @@ from hypothesis.extra import numpy as arrays
 
 from capframe import feature_parts
 from capframe.errors import FeatureStoreError, ImageError
-from capframe.features import FeatureSource, FeatureStore, extract_features
+from capframe.feature_filling import extract_features
+from capframe.features import FeatureSource, FeatureStore
 
 SOURCE = FeatureSource("mean-colour", {"scale": 2.0}, (3,), "abcd")
 
@@ -257,7 +258,8 @@ def test_an_extractor_that_gives_another_shape_than_it_says_is_named(tmp_path):
 SLOW_EXTRACTION = """
     import sys, time
     import numpy as np
-    from capframe.features import FeatureSource, extract_features
+    from capframe.feature_filling import extract_features
+    from capframe.features import FeatureSource
 
     class Slow:
         image_size, feature_shape = (4, 4), (3,)

@@ -17,10 +17,26 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in 
 FLOORS = (
     {"errors", "progress"},
     {"hookspecs", "interfaces", "options", "plugins", "registry"},
-    {"dataset", "images", "vocabulary", "batches", "drawings", "sheet"},
+    {
+        "caption_files",
+        "dataset",
+        "image_names",
+        "splits",
+        "text_files",
+        "image_files",
+        "images",
+        "vocabulary",
+        "batches",
+        "drawings",
+        "sheet",
+    },
     {
         "feature_parts",
         "features",
+        "feature_exchange",
+        "feature_filling",
+        "feature_pickle",
+        "pickled_arrays",
         "tokens",
         "metrics",
         "score_report",
@@ -28,6 +44,8 @@ FLOORS = (
         "search",
         "training",
         "run_folder",
+        "run_folder_checks",
+        "model_weights",
     },
     {"composition", "extraction", "trained", "evaluation"},
     {"captioner"},
@@ -128,7 +146,7 @@ def test_the_default_plugins_are_announced_by_entry_points():
     announced = importlib.metadata.distribution("capframe").entry_points
     assert {entry.name: entry.value for entry in announced if entry.group == "capframe"} == {
         f"{kind.replace('_', '-')}s": f"capframe.default_plugins.{kind}s"
-        for kind in ("feature_extractor", "text_cleaner", "decoder", "callback")
+        for kind in ("feature_extractor", "text_cleaner", "decoder", "callback", "dataset_reader")
     }
 
 

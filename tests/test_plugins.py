@@ -100,7 +100,10 @@ def test_an_installed_plugin_is_loaded_with_its_package_and_what_it_offers(
 def test_the_defaults_come_first_and_are_not_external(install_package: InstallPackage) -> None:
     install_package("aaa", {"acme": GOOD})
     names = [(plugin.name, plugin.external) for plugin in PluginManager(strict=True).plugins]
-    defaults = [(name, False) for name in ("callbacks", "decoders", "feature-extractors", "text-cleaners")]
+    defaults = [
+        (name, False)
+        for name in ("callbacks", "dataset-readers", "decoders", "feature-extractors", "text-cleaners")
+    ]
     assert names == [*defaults, ("acme", True)]
 
 
@@ -277,4 +280,4 @@ def test_finding_plugins_and_listing_names_does_not_import_tensorflow() -> None:
         check=True,
         env={"PATH": "", DISABLED_VARIABLE: "*"},
     )
-    assert ran.stdout == "7\n[]\n"
+    assert ran.stdout == "8\n[]\n"

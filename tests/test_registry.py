@@ -32,11 +32,18 @@ def registry_of(*plugins: SimpleNamespace) -> Registry:
 
 def test_the_names_on_offer_are_sorted_and_of_their_kind(registry: Registry) -> None:
     assert {kind: registry.names(kind) for kind in KINDS} == {
-        "feature_extractor": ["efficientnet-lite0", "quarter-colours", "vgg16"],
+        "feature_extractor": ["efficientnet-lite0", "imported", "quarter-colours", "vgg16"],
         "text_cleaner": ["regex"],
         "decoder": ["add-merge"],
         "callback": ["checkpoint", "early-stopping", "reduce-lr"],
-        "dataset_reader": [],
+        "dataset_reader": [
+            "captions-txt",
+            "coco-captions",
+            "flickr-token",
+            "imagefolder",
+            "karpathy-json",
+            "parquet",
+        ],
         "metric": [],
     }
 

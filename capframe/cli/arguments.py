@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+CAPTIONS = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -28,6 +29,15 @@ def feature_extractor_option(command: Command) -> Command:
         metavar="NAME",
         help="What turns pictures into features. Default: what filled the feature store, else vgg16, which "
         "downloads its weights once; efficientnet-lite0 needs no download.",
+    )(command)
+
+
+def dataset_reader_option(command: Command) -> Command:
+    """Add ``--dataset-reader``."""
+    return click.option(
+        "--dataset-reader",
+        metavar="NAME",
+        help="What reads the caption file. Default: the one that recognises its content.",
     )(command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,17 @@ import click
 
 from ..errors import ScoringError, UsageError
 from .arguments import (
+    CAPTIONS,
     FILE,
     FOLDER,
     NEW_FILE,
+    dataset_reader_option,
     given,
     report_options,
     run_folder_of,
     run_option,
     search_options,
+    set_option,
 )
 from .group import registry_of, remark
 
@@ -33,8 +36,12 @@ SCORED = "scored"  # the split of the dataset that holds the pictures to be scor
 
 @click.command(short_help="Score a captioner on pictures that it was not trained on.")
 @run_option
-@click.option("--captions", type=FILE, required=True, help="Caption file with all references of a picture.")
-@click.option("--images", type=FOLDER, help="Folder of pictures. Not needed if --features has them all.")
+@click.option(
+    "--captions", type=CAPTIONS, required=True, help="Caption file with all references of a picture."
+)
+@click.option(
+    "--images", type=FOLDER, help="Folder of pictures. Not needed if --features or --captions has them."
+)
 @click.option("--features", type=FOLDER, help="Feature store of the pictures; what it lacks is added.")
 @click.option(
     "--split",
@@ -42,6 +49,8 @@ SCORED = "scored"  # the split of the dataset that holds the pictures to be scor
     help="File with a picture name a line: which pictures to score. Default: the test split that 'train' "
     "made if it was given no split files, else all pictures.",
 )
+@dataset_reader_option
+@set_option("dataset_reader")
 @search_options
 @report_options
 @click.option("--allow-train", is_flag=True, help="Score pictures that the run was trained on, too.")
@@ -68,6 +77,8 @@ def evaluate_run(
     images: Path | None,
     features: Path | None = None,
     split: Path | None = None,
+    dataset_reader: str | None = None,
+    assignments: Sequence[str] = (),
     tokens: str = "ptb",
     metrics: Sequence[str] = (),
     record: bool = True,
@@ -84,15 +95,19 @@ def evaluate_run(
     from ..run_folder import METRICS, write_json
     from ..search import SearchOptions
     from .compose import load
+    from .settings import reader_of
 
-    if images is None and features is None:
-        raise UsageError("There is nothing to look at: give the pictures (--images), or stored --features.")
+    reading = {"reader": reader_of(dataset_reader, assignments), "registry": registry}
     chosen = given(**search)
     options = SearchOptions.of(chosen)
     captioner = load(run_folder, registry)
-    dataset, scored = _read(captioner, captions, images, features, split)
+    dataset, scored = _read(
+        captioner, captions, images=images, features=features, split=split, reading=reading
+    )
+    if not dataset.image_paths and features is None:
+        raise UsageError("There is nothing to look at: give the pictures (--images), or stored --features.")
     remark(f"Scoring {len(dataset.splits[SCORED])} pictures: {scored}.")
-    if images is not None and features is not None:
+    if dataset.image_paths and features is not None:
         _complete(captioner, dataset, features)
     report, hypotheses = captioner.evaluate(
         dataset,
@@ -115,15 +130,20 @@ def evaluate_run(
 
 
 def _read(
-    captioner: Captioner, captions: Path, images: Path | None, features: Path | None, split: Path | None
+    captioner: Captioner,
+    captions: Path,
+    *,
+    images: Path | None,
+    features: Path | None,
+    split: Path | None,
+    reading: Mapping[str, Any],
 ) -> tuple[Dataset, str]:
     """Read the dataset, with the pictures to be scored as its split ``SCORED``; say which they are."""
     from ..dataset import Dataset, read_split
     from ..features import FeatureStore
 
-    sources: dict[str, Any] = (
-        {"images": images} if features is None or images else {"names": FeatureStore(features).names}
-    )
+    stored = None if images or features is None else FeatureStore(features).names
+    sources: dict[str, Any] = {"images": images, "names": stored, **reading}
     if split is not None:
         dataset = Dataset.read(captions, train_split=split, **sources)
         names = dataset.splits["train"]
@@ -148,7 +168,11 @@ def _split_by_training(dataset: Dataset, captioner: Captioner) -> bool:
     """Whether the random split of ``dataset`` is the one that this captioner was trained with."""
     saw = captioner.trained.saw
     kept_back = [*dataset.splits.get("dev", ()), *dataset.splits.get("test", ())]
-    return bool(kept_back) and any(map(saw, dataset.splits["train"])) and not any(map(saw, kept_back))
+    return (
+        "test" in dataset.splits
+        and any(map(saw, dataset.splits.get("train", ())))
+        and not any(map(saw, kept_back))
+    )
 
 
 def _complete(captioner: Captioner, dataset: Dataset, features: Path) -> None:

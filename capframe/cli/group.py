@@ -13,7 +13,7 @@ from ..errors import CapframeError, PluginError, did_you_mean
 if TYPE_CHECKING:
     from ..registry import Registry
 
-COMMANDS = ("quickstart", "extract", "train", "caption", "evaluate", "score", "plugins")
+COMMANDS = ("quickstart", "extract", "features", "train", "caption", "evaluate", "score", "plugins")
 INTERRUPTED = 130  # what shells report for a process that Ctrl-C ended
 
 _KEPT = "capframe.kept"

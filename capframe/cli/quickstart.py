@@ -46,7 +46,7 @@ def quickstart(ctx: click.Context, out: Path, seed: int, overwrite: bool) -> Non
     _make_room(out, overwrite)
     try:
         drawn, captions = _whole_way(registry_of(ctx), out, seed)
-        _show(drawn, captions, out)
+        _show(registry_of(ctx), drawn, captions, out)
     except KeyboardInterrupt:
         again = join(["capframe", "quickstart", "--out", str(out), "--overwrite"])
         # What was not drawn to the end is not known again, and not overwritten.
@@ -94,13 +94,13 @@ def _whole_way(registry: Registry, out: Path, seed: int) -> tuple[DrawnDataset, 
     return drawn, captions
 
 
-def _show(drawn: DrawnDataset, captions: Mapping[str, str], out: Path) -> None:
+def _show(registry: Registry, drawn: DrawnDataset, captions: Mapping[str, str], out: Path) -> None:
     """Print some captions beside references, and how many are true; draw the picture sheet."""
     from ..dataset import read_captions
     from ..drawings import is_true_of
     from ..sheet import picture_sheet
 
-    references = read_captions(drawn.captions)
+    references = read_captions(drawn.captions, registry=registry)
     true = {name: is_true_of(text, drawn.scenes[name]) for name, text in captions.items()}
     click.echo("\nCaptions of drawings it was never trained on (a reference in brackets):")
     for name in list(captions)[:EXAMPLES]:

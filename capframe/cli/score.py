@@ -8,14 +8,18 @@ from pathlib import Path
 import click
 
 from ..errors import ScoringError
-from .arguments import FILE, report_options
+from .arguments import CAPTIONS, FILE, dataset_reader_option, report_options, set_option
 from .group import registry_of
 
 
 @click.command(short_help="Score any captioner's captions from a file.")
-@click.option("--references", type=FILE, required=True, help="Caption file, with all captions of a picture.")
-@click.option("--hypotheses", type=FILE, required=True, help="Caption file, with one caption a picture.")
+@click.option(
+    "--references", type=CAPTIONS, required=True, help="Caption file, with all captions of a picture."
+)
+@click.option("--hypotheses", type=CAPTIONS, required=True, help="Caption file, with one caption a picture.")
 @click.option("--split", type=FILE, help="File with a picture name a line: which references count.")
+@dataset_reader_option
+@set_option("dataset_reader")
 @report_options
 @click.pass_context
 def score(
@@ -24,6 +28,8 @@ def score(
     references: Path,
     hypotheses: Path,
     split: Path | None,
+    dataset_reader: str | None,
+    assignments: tuple[str, ...],
     tokens: str,
     metrics: tuple[str, ...],
     form: str,
@@ -31,14 +37,17 @@ def score(
 ) -> None:
     """Score captions from a file with BLEU, ROUGE-L and CIDEr-D, as the COCO toolkit does.
 
-    Both files are caption files: CSV with the header image,caption. Captions are matched by picture name.
+    Both are caption files, of any format that a dataset reader knows; one that is named with
+    --dataset-reader reads both. Captions are matched by picture name.
     """
     from ..composition import compose_all
     from ..dataset import read_captions, read_split
     from ..scoring import match
     from ..scoring import score as score_captions
+    from .settings import reader_of
 
-    known = read_captions(references)
+    registry, reader = registry_of(ctx), reader_of(dataset_reader, assignments)
+    known = read_captions(references, reader, registry)
     if split is not None:
         names = read_split(split)
         missing = [name for name in names if name not in known]
@@ -48,10 +57,9 @@ def score(
                 f"{', '.join(missing[:5])}. Give the references of this split."
             )
         known = {name: known[name] for name in names}
-    # Without a metric of a plugin, no plugin is loaded.
-    further = compose_all(registry_of(ctx), "metric", metrics) if metrics else ()
+    further = compose_all(registry, "metric", metrics)
     report = score_captions(
-        match(read_captions(hypotheses), known),
+        match(read_captions(hypotheses, reader, registry), known),
         known,
         tokens=tokens,
         metrics={metric.name: metric.value for metric in further},

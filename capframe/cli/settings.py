@@ -15,9 +15,10 @@ else:
 
 from ..errors import UsageError, did_you_mean
 
-KINDS = ("feature_extractor", "text_cleaner", "decoder", "vocabulary", "training")
+KINDS = ("dataset_reader", "feature_extractor", "text_cleaner", "decoder", "vocabulary", "training")
 AT_TOP = ("epochs", "batch_size", "seed")  # options of the training, for which a table would be a burden
-KEYS = ("feature_extractor", "text_cleaners", "decoder", "callbacks", "vocabulary", "training", *AT_TOP)
+PARTS = ("feature_extractor", "decoder", "dataset_reader")
+KEYS = (*PARTS, "text_cleaners", "callbacks", "vocabulary", "training", *AT_TOP)
 
 
 @dataclass
@@ -41,6 +42,7 @@ def _parts(names: Iterable[str]) -> list[Part]:
 class Settings:
     """The parts of a captioner, and the options of vocabulary and training."""
 
+    dataset_reader: Part = field(default_factory=lambda: Part(None))
     feature_extractor: Part = field(default_factory=lambda: Part(None))
     text_cleaners: list[Part] = field(default_factory=lambda: _parts(["regex"]))
     decoder: Part = field(default_factory=lambda: Part("add-merge"))
@@ -67,7 +69,7 @@ class Settings:
                 raise UsageError(
                     f"{path}: unknown key '{key}'.{did_you_mean(key, KEYS)} The keys: {', '.join(KEYS)}."
                 )
-            if key in ("feature_extractor", "decoder"):
+            if key in PARTS:
                 part: Part = getattr(settings, key)
                 setattr(settings, key, _read_part(path, key, value, part.name))
             elif key in ("text_cleaners", "callbacks"):
@@ -90,8 +92,11 @@ class Settings:
         text_cleaners: Sequence[str] = (),
         decoder: str | None = None,
         callbacks: Sequence[str] = (),
+        dataset_reader: str | None = None,
     ) -> None:
         """Replace parts by those named on the command line; of a part that stays, the options stay."""
+        if dataset_reader:
+            self.dataset_reader.rename(dataset_reader)
         if feature_extractor:
             self.feature_extractor.rename(feature_extractor)
         if decoder:
@@ -116,6 +121,21 @@ class Settings:
             )
         self._options_of(kind, assignment)[option] = value
 
+    @property
+    def reader(self) -> tuple[str, dict[str, Any]] | None:
+        """The dataset reader with its options; None for the one that recognises the file.
+
+        Raises:
+            UsageError: there are options, but of no reader.
+        """
+        reader = self.dataset_reader
+        if reader.name is None and reader.options:
+            raise UsageError(
+                f"dataset_reader.{next(iter(reader.options))}: an option of which reader? Name it, with "
+                "--dataset-reader NAME."
+            )
+        return None if reader.name is None else (reader.name, reader.options)
+
     def _kinds(self) -> list[str]:
         names = [part.name or "" for part in (*self.text_cleaners, *self.callbacks)]
         return list(dict.fromkeys([*KINDS, *names]))
@@ -124,7 +144,7 @@ class Settings:
         if kind in ("vocabulary", "training"):
             options: dict[str, Any] = getattr(self, kind)
             return options
-        if kind in ("feature_extractor", "decoder"):
+        if kind in PARTS:
             part: Part = getattr(self, kind)
             return part.options
         named = [part for part in (*self.text_cleaners, *self.callbacks) if part.name == kind]
@@ -145,6 +165,21 @@ class Settings:
         )
 
 
+def reader_of(name: str | None, assignments: Iterable[str]) -> tuple[str, dict[str, Any]] | None:
+    """Return the dataset reader that ``--dataset-reader`` and ``--set`` choose, see `Settings.reader`.
+
+    Raises:
+        UsageError: an assignment is to something else, or there is no reader to take it.
+    """
+    settings = Settings(text_cleaners=[], callbacks=[])
+    settings.choose(dataset_reader=name)
+    for assignment in assignments:
+        if not assignment.startswith("dataset_reader."):
+            raise UsageError(f"--set {assignment}: here only dataset_reader.OPTION=VALUE can be set.")
+        settings.assign(assignment)
+    return settings.reader
+
+
 def _chosen(parts: list[Part], names: Sequence[str]) -> list[Part]:
     options = {part.name: part.options for part in parts}
     return [Part(name, dict(options.get(name, {}))) for name in names]
@@ -156,6 +191,6 @@ def _read_part(path: Path, key: str, value: object, default: str | None) -> Part
     if isinstance(value, dict):
         options = dict(value)
         name = options.pop("name", default)
-        if isinstance(name, str) or (name is None and key == "feature_extractor"):
+        if isinstance(name, str) or (name is None and key in ("feature_extractor", "dataset_reader")):
             return Part(name, options)
     raise UsageError(f"{path}: {key} needs a name, or a table with the key 'name'; not {value!r}.")

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
-from .arguments import FILE, FOLDER, NEW_FOLDER, feature_extractor_option, given, set_option
+from .arguments import (
+    CAPTIONS,
+    FILE,
+    FOLDER,
+    NEW_FOLDER,
+    dataset_reader_option,
+    feature_extractor_option,
+    given,
+    set_option,
+)
 from .group import keep_when_interrupted, registry_of, remark
 from .unreadable import SHOWN, Unreadable
 
@@ -23,15 +32,21 @@ if TYPE_CHECKING:
     from ..training import Logs
 
 _KINDS = (
-    "feature_extractor, text_cleaner, decoder, vocabulary, training, or the name of a callback or cleaner"
+    "dataset_reader, feature_extractor, text_cleaner, decoder, vocabulary, training, or the name of a "
+    "callback or cleaner"
 )
 
 
 @click.command(short_help="Train a captioner; leave a run folder.")
 @click.option(
-    "--captions", type=FILE, required=True, help="Caption file: CSV with the header image,caption; UTF-8."
+    "--captions",
+    type=CAPTIONS,
+    required=True,
+    help="Caption file (or folder), of any format that an installed dataset reader knows.",
 )
-@click.option("--images", type=FOLDER, help="Folder of pictures. Not needed if --features has them all.")
+@click.option(
+    "--images", type=FOLDER, help="Folder of pictures. Not needed if --features or --captions has them."
+)
 @click.option("--out", type=NEW_FOLDER, required=True, help="Run folder to make.")
 @click.option(
     "--features",
@@ -41,10 +56,11 @@ _KINDS = (
 @click.option(
     "--train-split",
     type=FILE,
-    help="File with the name of a picture a line. Without it 80 % of the pictures train, 10 % are the dev "
-    "split and 10 % the test split.",
+    help="File with the name of a picture a line. Without it the splits of the caption file count; if it "
+    "has none, 80 % of the pictures train, 10 % are the dev split and 10 % the test split.",
 )
 @click.option("--dev-split", type=FILE, help="Likewise: the pictures on which the validation loss is taken.")
+@dataset_reader_option
 @feature_extractor_option
 @click.option(
     "--text-cleaner",
@@ -89,6 +105,7 @@ def train_run(
     features: Path | None = None,
     train_split: Path | None = None,
     dev_split: Path | None = None,
+    dataset_reader: str | None = None,
     feature_extractor: str | None = None,
     text_cleaners: Sequence[str] = (),
     decoder: str | None = None,
@@ -109,10 +126,8 @@ def train_run(
 
     check_free(out, overwrite)
     store = features or out.with_name(f"{out.name}.features")
-    if images is None and features is None:
-        raise UsageError("There is nothing to look at: give the pictures (--images), or stored --features.")
     settings = Settings() if config is None else Settings.read(config)
-    settings.choose(feature_extractor, text_cleaners, decoder, callbacks)
+    settings.choose(feature_extractor, text_cleaners, decoder, callbacks, dataset_reader)
     for assignment in assignments:
         settings.assign(assignment)
     settings.training.update(given(epochs=epochs, batch_size=batch_size, seed=seed))
@@ -127,13 +142,21 @@ def train_run(
         train_split=train_split,
         dev_split=dev_split,
         seed=options.seed,
-        names=None if images else FeatureStore(store).names,
+        names=FeatureStore(store).names if images is None and FeatureStore.exists(store) else None,
+        reader=settings.reader,
+        registry=registry,
     )
+    if not dataset.image_paths:
+        if features is None:
+            raise UsageError(
+                "There is nothing to look at: give the pictures (--images), or stored --features."
+            )
+        FeatureStore(store)  # without pictures there must be one
     _tell_of(dataset)
 
     again = "Type the same command again: features that are there are not computed anew."
     keep_when_interrupted(f"features in {store}. {again}")
-    if images is not None:
+    if dataset.image_paths:
         _extract(captioner, dataset, store)
     keep_when_interrupted(
         f"features in {store}; the epochs so far, with the best weights, in {out}.unfinished-*. {again}"
@@ -154,7 +177,7 @@ def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> None:
     """Fill the store with what training looks at; pictures that cannot be read are told of and left out."""
     wanted = [name for split in ("train", "dev") for name in dataset.splits.get(split, ())]
     unreadable = Unreadable()
-    paths = {name: dataset.image_paths[name] for name in wanted}
+    paths = {name: dataset.image_paths[name] for name in wanted if name in dataset.image_paths}
     filled = captioner.extract(paths, store, progress=True, on_bad_image=unreadable)
     unreadable.report(len(wanted))
     remark(f"Features: {store}, by {filled.source}. They stay there; --features uses them again.")

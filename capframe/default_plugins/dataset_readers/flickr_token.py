@@ -1,0 +1,56 @@
+"""``flickr-token``: lines ``name#0<TAB>caption``, as the Flickr datasets are distributed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from capframe.errors import DatasetError
+from capframe.interfaces import CaptionedImages
+from capframe.text_files import read_start
+
+from .text_rows import short, text_lines
+
+
+class FlickrToken:
+    """Reads lines ``name#number<TAB>caption``. The numbers are not looked at: the file's order counts.
+
+    Args:
+        encoding: of the file; a byte-order mark is dropped.
+    """
+
+    example = b"stars/1.png#0\tTwo stars, both red\nstars/1.png#1\tRed stars\n"
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self.encoding = encoding
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the first line that is not blank has this form."""
+        start = re.split(r"[\r\n]", read_start(path).lstrip(), maxsplit=1)[0]
+        return _parts(start) is not None
+
+    def read(self, path: Path) -> CaptionedImages:
+        """Read all lines; blank ones are skipped.
+
+        Raises:
+            DatasetError: the file cannot be read, or a line has another form; cites file and line.
+        """
+        captions: dict[str, list[str]] = {}
+        for number, line in text_lines(path, self.encoding):
+            parts = _parts(line)
+            if parts is None:
+                raise DatasetError(
+                    f"{path}, line {number}: expected a picture name, #, a number, a tab and a caption, but "
+                    f"found {short(line)}."
+                )
+            name, caption = parts
+            captions.setdefault(name, []).append(caption)
+        return CaptionedImages({name: tuple(texts) for name, texts in captions.items()})
+
+
+def _parts(line: str) -> tuple[str, str] | None:
+    """Return picture name and caption of a line, or None for a line of another form."""
+    key, tab, caption = line.partition("\t")
+    name, sign, number = key.rpartition("#")
+    well_formed = tab and sign and name.strip() and number.isascii() and number.isdigit()
+    return (name, caption) if well_formed else None

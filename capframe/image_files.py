@@ -1,0 +1,127 @@
+"""Opening picture files: of the kinds listed here, without Pillow's warnings, with errors that say why."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from PIL import Image, UnidentifiedImageError
+
+from .errors import ImageError
+
+if TYPE_CHECKING:
+    from .interfaces import StoredImage
+
+ImageFile: TypeAlias = "str | os.PathLike[str] | StoredImage | bytes"
+"""A path, the content of a file, or what gives it by ``read_bytes()``."""
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"})
+
+# Pillow knows many more. Some of them start other programs (EPS), and none is what people take pictures in.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_HUGE = "it would unpack to a huge size (a decompression bomb?)"
+
+# A filter of its own, so that taking it away takes none of the user's.
+_PILLOW = r"(?:PIL)\."
+# Without a handler, Python would print what Pillow logs of damaged files.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_lock = threading.Lock()
+_readers = 0
+
+
+@contextmanager
+def open_image(source: ImageFile) -> Iterator[Image.Image]:
+    """Open a picture file for the time of a block; its pixels are decoded when they are first used.
+
+    The content tells what kind of file it is, not the name. In the block no warnings of Pillow show.
+
+    Raises:
+        ImageError: the file is missing, empty or damaged, of another kind, or would unpack to a huge size.
+    """
+    what = "bytes" if isinstance(source, bytes) else source
+    with quiet_pillow():
+        try:
+            image = _open(source, what)
+        except UnidentifiedImageError as error:
+            raise image_error(what, f"it is not a picture (of {', '.join(_FORMATS)} or HEIC)") from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise image_error(what, _HUGE) from error
+        except ImageError:
+            raise
+        except OSError as error:
+            raise image_error(what, error.strerror or str(error)) from error
+        # Pillow raises nearly anything on damaged files: SyntaxError, ValueError, struct.error, ...
+        except Exception as error:
+            raise image_error(what, f"it cannot be decoded ({error})") from error
+        with image:
+            yield image
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Hold back the warnings of Pillow for the time of a block, in all threads.
+
+    What they tell of (odd notes of a camera, a large picture) is no news to whoever reads thousands of
+    files. ``warnings.catch_warnings`` would do for one thread; several would undo each other's work.
+    """
+    global _readers  # noqa: PLW0603
+    with _lock:
+        _readers += 1
+        if _readers == 1:
+            warnings.filterwarnings("ignore", module=_PILLOW)
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if _readers == 0:
+                filters = cast("list[Any]", warnings.filters)
+                for own in [entry for entry in filters if getattr(entry[3], "pattern", None) == _PILLOW]:
+                    with suppress(ValueError):
+                        filters.remove(own)
+
+
+def image_error(what: object, reason: str) -> ImageError:
+    """Return the error that names a picture and what is wrong with it."""
+    return ImageError(f"Cannot read the picture '{what}': {reason}. Replace or remove it.")
+
+
+def _open(source: ImageFile, what: object) -> Image.Image:
+    file: Path | io.BytesIO
+    if isinstance(source, (str, os.PathLike)):
+        file = Path(source)
+        with file.open("rb") as opened:
+            start = opened.read(12)
+    else:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        file, start = io.BytesIO(content), content[:12]
+    if not start:
+        raise image_error(what, "the file is empty")
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        return _open_heif(file, what)
+    return Image.open(file, formats=_FORMATS)
+
+
+def _open_heif(file: Path | io.BytesIO, what: object) -> Image.Image:
+    try:
+        # The class itself: Pillow's list of formats, which the whole process shares, stays as it is.
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise ImageError(
+            f"Cannot read the picture '{what}': it is a HEIC file. Install what reads them: "
+            "python -m pip install 'capframe[heic]'."
+        ) from None
+    image: Image.Image = HeifImageFile(file)
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > 2 * Image.MAX_IMAGE_PIXELS:
+        image.close()
+        raise image_error(what, _HUGE)
+    return image

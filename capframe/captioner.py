@@ -142,6 +142,7 @@ class Captioner:
                 with run_folder.new_run_folder(Path(out), overwrite=overwrite) as folder:
                     self._use(train(composition, captions, store, folder, **shown))
                     self.trained.write(folder, composition)
+                    run_folder.write_text(folder / run_folder.DATASET_REPORT, dataset.dataset_report)
         return self.trained.history
 
     def extract(

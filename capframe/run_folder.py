@@ -29,6 +29,7 @@ MODEL = "best_model.keras"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
 TRAINING_IMAGES = "training_images.txt"
+DATASET_REPORT = "dataset_report.txt"
 
 KEYS = ("feature_extractor", "text_cleaners", "decoder", "callbacks", "vocabulary", "training", "features")
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -404,10 +405,23 @@ def test_a_dataset_without_training_pictures_is_refused(run: SimpleNamespace, re
 # Run folders
 
 
+def test_a_run_folder_says_which_pictures_were_left_out(
+    run: SimpleNamespace, new_plugins: NewPlugins, tmp_path: Path
+) -> None:
+    captioner = Captioner(**PARTS, registry=Registry(new_plugins()))
+    dataset = replace(run.dataset, missing_images=("lost.png",))
+    captioner.fit(dataset, features=run.store, epochs=1, out=tmp_path / "run")
+
+    report = (tmp_path / "run" / "dataset_report.txt").read_text()
+    assert "were not found, and were skipped: 1\n    lost.png\n" in report
+    assert f"pictures: {len(dataset)}\n" in report
+
+
 def test_a_run_folder_holds_what_the_design_says(run: SimpleNamespace) -> None:
     assert sorted(path.name for path in run.path.iterdir()) == [
         "best_model.keras",
         "config.json",
+        "dataset_report.txt",
         "history.csv",
         "training_images.txt",
         "vocabulary.txt",

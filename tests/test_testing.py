@@ -160,8 +160,7 @@ def installed(install_package):
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    plugin = () if pytester.plugins else ("-p", "capframe.testing.pytest_plugin")
-    return pytester.runpytest_inprocess(*plugin, "-p", "no:cacheprovider", *arguments)
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
 
 
 def test_pytest_checks_everything_that_a_package_offers(pytester, installed):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .errors import CapframeError
     from .features import FeatureStore
     from .hookspecs import hookimpl
-    from .interfaces import Decoder, FeatureExtractor, TextCleaner
+    from .interfaces import CaptionSample, Decoder, FeatureExtractor, TextCleaner
     from .plugins import PluginManager
     from .registry import Registry
     from .vocabulary import Vocabulary
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Captioner": "captioner",
     "CapframeError": "errors",
+    "CaptionSample": "interfaces",
     "Dataset": "dataset",
     "Decoder": "interfaces",
     "FeatureExtractor": "interfaces",
@@ -34,6 +35,7 @@ _HOMES = {
 
 __all__ = [
     "CapframeError",
+    "CaptionSample",
     "Captioner",
     "Dataset",
     "Decoder",

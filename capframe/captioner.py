@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .scoring import ScoreReport
 from .search import Search, SearchOptions
 from .trained import Trained, train
 from .training import Logs, TrainingOptions
+from .unfinished import check_unbegun, unfinished_run
 
 CAPTIONING_BATCH = 32
 
@@ -86,6 +88,7 @@ class Captioner:
         features: FeatureStore | PathLike | None = None,
         out: PathLike | None = None,
         overwrite: bool = False,
+        resume: bool = False,
         progress: bool = False,
         on_epoch: Callable[[Logs], None] | None = None,
         on_bad_image: OnBadImage | None = None,
@@ -100,7 +103,9 @@ class Captioner:
             features: a feature store, or a folder for one; what it lacks is extracted into it.
                 Default: one that is thrown away after training.
             out: also leave a run folder here; callbacks may write into it.
-            overwrite: replace ``out`` where it exists.
+            overwrite: replace ``out`` where it exists, and start over where it was begun.
+            resume: go on after the last finished epoch of a training to ``out`` that was interrupted; where
+                there is none, begin.
             progress: show what is going on.
             on_epoch: called with the logs of each epoch.
             on_bad_image: called with name and error of pictures that cannot be read, which are then
@@ -110,11 +115,17 @@ class Captioner:
             The logs of each epoch, see `capframe.training.fit`.
 
         Raises:
-            RunFolderError: ``out`` exists.
+            RunFolderError: ``out`` exists, or an interrupted training to it and neither ``resume`` nor
+                ``overwrite`` is set; or a file cannot be written.
+            UsageError: the interrupted training was another one.
             TrainingError: there is nothing to train on, or the loss is no longer a number.
         """
         if out is not None:
-            run_folder.check_free(Path(out), overwrite)
+            check_unbegun(Path(out), overwrite=overwrite, resume=resume)
+        elif resume:
+            raise UsageError(
+                "fit(resume=True) needs `out`: what is unfinished is kept beside its run folder."
+            )
         given = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         changes = {name: value for name, value in given.items() if value is not None}
         composition = self.composition
@@ -136,11 +147,12 @@ class Captioner:
                 if split in dataset.splits
             }
             shown: dict[str, Any] = {"progress": progress, "on_epoch": on_epoch}
+            training = partial(train, composition, captions, store, pictures=dataset.image_paths, **shown)
             if out is None:
-                self._use(train(composition, captions, store, Path(scratch), **shown))
+                self._use(training(Path(scratch)))
             else:
-                with run_folder.new_run_folder(Path(out), overwrite=overwrite) as folder:
-                    self._use(train(composition, captions, store, folder, **shown))
+                with unfinished_run(Path(out), overwrite=overwrite, resume=resume) as folder:
+                    self._use(training(folder, keep_state=True))
                     self.trained.write(folder, composition)
                     run_folder.write_text(folder / run_folder.DATASET_REPORT, dataset.dataset_report)
         return self.trained.history

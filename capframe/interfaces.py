@@ -7,7 +7,7 @@ The options of a component are the keyword arguments of its constructor, typed a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 DecoderState: TypeAlias = Any
 """A nest (dict, tuple, list) of tensors, each with the batch as its first dimension and with a shape
 that does not change from step to step, so that search can gather, repeat and loop over it."""
+
+
+class CaptionSample(NamedTuple):
+    """One of the samples that a callback gets from ``self.params["caption_samples"]()``.
+
+    Attributes:
+        image: name of the picture.
+        picture: RGB uint8 ``[H, W, 3]``; None where training has features but no pictures.
+        caption: by greedy search, with the weights of the moment.
+    """
+
+    image: str
+    picture: NDArray[np.uint8] | None
+    caption: str
 
 
 @runtime_checkable

@@ -50,8 +50,14 @@ def new_run_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     working.chmod(0o755)
     yield working
     check_free(path, overwrite)
-    old = path.with_name(f"{working.name}-replaced")
+    give_name(working, path)
+
+
+def give_name(working: Path, path: Path) -> None:
+    """Rename the folder ``working`` to ``path``, in the place of what may be there."""
+    old = path.with_name(f"{path.name}.replaced")
     if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
     working.rename(path)
     shutil.rmtree(old, ignore_errors=True)
@@ -73,7 +79,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunFolderError: it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    aside = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         with aside.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -114,7 +120,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 def write_model(folder: Path, model: keras.Model) -> None:
     """Write ``best_model.keras``, aside first."""
-    aside = folder / f".{os.getpid()}-{MODEL}"
+    aside = folder / f".partial-{os.getpid()}-{MODEL}"
     try:
         model.save(aside)
         aside.replace(folder / MODEL)

@@ -18,6 +18,8 @@ from .images import read_image
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from .images import ImageSource
 
     Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -118,15 +120,22 @@ def _write_texts(pen: ImageDraw.ImageDraw, card: list[_Lines], left: int, top: i
         top += MARGIN // 2
 
 
-def _thumbnail(picture: ImageSource, side: int) -> Image.Image:
-    """Fit a picture into a square without cutting anything off."""
+def fitted(picture: ImageSource, side: int) -> NDArray[np.uint8]:
+    """Return a picture, whole, as RGB uint8 ``[H, W, 3]`` whose longer side is ``side`` pixels.
+
+    Raises:
+        ImageError: the picture cannot be decoded.
+    """
     width, height = _proportions(picture)
     scale = side / max(width, height)
-    fitted = Image.fromarray(
-        read_image(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
-    )
+    return read_image(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _thumbnail(picture: ImageSource, side: int) -> Image.Image:
+    """Fit a picture into a square without cutting anything off."""
+    whole = Image.fromarray(fitted(picture, side))
     thumbnail = Image.new("RGB", (side, side), MAT)
-    thumbnail.paste(fitted, ((side - fitted.width) // 2, (side - fitted.height) // 2))
+    thumbnail.paste(whole, ((side - whole.width) // 2, (side - whole.height) // 2))
     return thumbnail
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,13 @@ from .composition import Composition
 from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
 from .feature_parts import FeatureSource
 from .features import FeatureStore
+from .images import ImageSource
 from .registry import Component
+from .samples import caption_samples
+from .search import Search
 from .training import Logs, fit
+from .training_state import TrainingStateFile
+from .unfinished import STATE
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -105,6 +112,8 @@ def train(
     store: FeatureStore,
     folder: Path,
     *,
+    pictures: Mapping[str, ImageSource] | None = None,
+    keep_state: bool = False,
     progress: bool = False,
     on_epoch: Callable[[Logs], None] | None = None,
 ) -> Trained:
@@ -115,11 +124,15 @@ def train(
         captions: split (``train``, and ``dev`` where there is one) -> picture -> its raw captions.
         store: features of all these pictures.
         folder: where ``history.csv`` and what callbacks write goes.
+        pictures: picture -> its file, for callbacks that show samples.
+        keep_state: after each epoch, write the state into ``folder``; go on from what is there.
         progress: show what is going on.
         on_epoch: called with the logs of each epoch.
 
     Raises:
         TrainingError: there is nothing to train on, or the loss is no longer a number.
+        RunFolderError: the state in ``folder`` is damaged, or cannot be written.
+        UsageError: the state in ``folder`` is of another training.
     """
     import keras
 
@@ -148,21 +161,25 @@ def train(
 
     keras.utils.set_random_seed(options.seed)
     model = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
-    history: list[Logs] = []
 
-    def record(logs: Logs) -> None:
-        history.append(logs)
+    def record(history: list[Logs]) -> None:
         run_folder.write_history(folder, history)
         if on_epoch is not None:
-            on_epoch(logs)
+            on_epoch(history[-1])
 
-    fit(
+    shown = list(clean.get("dev", clean["train"]))
+    samples = caption_samples(
+        Search(composition.decoder.value, model), vocabulary, store, names=shown, pictures=pictures or {}
+    )
+    run = {**composition.describe(), "features": store.source.to_json(), "captions": _digest(clean)}
+    history = fit(
         model,
         batches("train"),
         batches("dev") if "dev" in clean else None,
         [callback.build() for callback in composition.callbacks],
         options,
-        run_folder=folder,
+        params={"run_folder": str(folder), "caption_samples": samples},
+        state_file=TrainingStateFile(folder / STATE, _resumable(run)) if keep_state else None,
         on_epoch=record,
         progress=progress,
     )
@@ -173,3 +190,21 @@ def train(
     bare.set_weights(model.get_weights())
     marks = frozenset(map(run_folder.image_mark, clean["train"]))
     return Trained(bare, vocabulary, store.source, history, marks)
+
+
+def _digest(captions: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
+    """Return a hash of the pictures, splits and clean captions that are trained on."""
+    rows = ([split, image, *texts] for split, images in captions.items() for image, texts in images.items())
+    return hashlib.sha256("".join(json.dumps(row) for row in rows).encode()).hexdigest()[:16]
+
+
+def _resumable(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what may change when a training goes on: the number of epochs, and versions of packages."""
+    training = {name: value for name, value in run["training"].items() if name != "epochs"}
+    return {**_without(run, "version"), "training": training}
+
+
+def _without(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(item, key) for name, item in value.items() if name != key}
+    return [_without(item, key) for item in value] if isinstance(value, list) else value

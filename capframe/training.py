@@ -8,7 +8,7 @@ one row here and the sum of losses is the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,10 @@ import numpy as np
 from .batches import CaptionBatches
 from .errors import TrainingError, UsageError
 from .progress import track
+from .training_state import TrainingStateFile, restore_callback
 from .vocabulary import PAD
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import keras
 
 LENGTH_GROUPS = 3
@@ -122,36 +121,54 @@ def fit(
     callbacks: Sequence[Any],
     options: TrainingOptions,
     *,
-    run_folder: Path,
-    on_epoch: Callable[[Logs], None] = lambda logs: None,
+    params: Mapping[str, Any],
+    state_file: TrainingStateFile | None = None,
+    on_epoch: Callable[[list[Logs]], None] = lambda history: None,
     progress: bool = False,
 ) -> list[Logs]:
     """Train ``model`` in place, and return the logs of each epoch.
 
-    Callbacks are called as Keras calls them; ``self.params["run_folder"]`` is where they may write.
-    The logs of an epoch are ``epoch`` (from 1), ``loss`` and ``val_loss`` (nats per word),
-    ``learning_rate`` and ``seconds``.
+    Callbacks are called as Keras calls them. The logs of an epoch are ``epoch`` (from 1), ``loss`` and
+    ``val_loss`` (nats per word), ``learning_rate`` and ``seconds``.
+
+    Args:
+        model: what the decoder built.
+        train: batches to learn from.
+        dev: batches that the validation loss is taken on.
+        callbacks: called while training.
+        options: how to train.
+        params: what callbacks find in ``self.params``, besides ``epochs``, ``steps`` and ``initial_epoch``.
+        state_file: the state is written there after each epoch; what it holds is gone on with.
+        on_epoch: called after each epoch, with the logs of all.
+        progress: show what is going on.
 
     Raises:
         TrainingError: the loss is no longer a number.
+        RunFolderError: the state cannot be read or written.
+        UsageError: the state is of another training.
     """
     import keras
 
     model.compile(optimizer=keras.optimizers.Adam(options.learning_rate))
     train_step, validation_step = compile_steps(model)
     steps = len(train)
+    state = state_file.read() if state_file else None
+    history: list[Logs] = list(state.history) if state else []
     chain = keras.callbacks.CallbackList(
         list(callbacks),
         model=model,
-        epochs=options.epochs,
-        steps=steps,
         verbose=0,
-        run_folder=str(run_folder),
+        **{**params, "epochs": options.epochs, "steps": steps, "initial_epoch": len(history)},
     )
     model.stop_training = False
-    history: list[Logs] = []
     chain.on_train_begin()
-    for epoch in range(options.epochs):
+    if state_file and state:
+        state_file.restore(state, model)
+        for callback, callback_state in zip(callbacks, state.callbacks, strict=True):
+            restore_callback(callback, callback_state)
+    for epoch in range(len(history), options.epochs):
+        if model.stop_training:
+            break
         started = time.perf_counter()
         chain.on_epoch_begin(epoch)
         learning_rate = float(model.optimizer.learning_rate)
@@ -177,9 +194,9 @@ def fit(
         logs = {"epoch": epoch + 1, **logs, "learning_rate": learning_rate}
         logs["seconds"] = time.perf_counter() - started
         history.append(logs)
-        on_epoch(logs)
-        if model.stop_training:
-            break
+        if state_file:
+            state_file.write(model, callbacks, history)
+        on_epoch(history)
     chain.on_train_end(dict(history[-1]))
     return history
 

@@ -387,6 +387,40 @@ def test_interrupted_extraction_keeps_what_was_done(
     assert not (tmp_path / "run").exists()
 
 
+def test_an_interrupted_training_says_how_to_go_on_and_goes_on(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from capframe.training import CaptionBatches
+
+    command = (
+        "train", "--captions", house.drawn.captions, "--features", house.run.with_name("run.features"),
+        "--out", tmp_path / "run", "--epochs", 2, "--batch-size", 8, *SMALL,
+    )  # fmt: skip
+    epoch = CaptionBatches.epoch
+
+    def interrupt(self: CaptionBatches, number: int | None = None) -> object:
+        if number == 1:
+            raise KeyboardInterrupt
+        return epoch(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CaptionBatches, "epoch", interrupt)
+        result = run(*command)
+    assert result.exit_code == 130
+    assert f"the epochs so far in {tmp_path / 'run.unfinished'}. Type the same command with --resume" in (
+        result.stderr
+    )
+    assert "holds a training that was interrupted" in run(*command).stderr
+
+    resumed = succeed(*command, "--resume")
+    assert [line.split()[1] for line in resumed.stderr.splitlines() if line.startswith("epoch")] == ["2/2"]
+    rows = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2"]
+    assert f"{tmp_path / 'run'} is finished: there is nothing to go on with." in (
+        succeed(*command, "--resume").stderr
+    )
+
+
 def test_without_a_split_file_a_run_with_another_split_is_not_scored_on_what_it_knows(
     house: House, tmp_path: Path, write_names: Callable[..., Path]
 ) -> None:

@@ -232,7 +232,7 @@ def trained(tmp_path: Path, seed: int = 0, dev: bool = True, callbacks: Any = ()
     captions = made_captions(15)
     train = batches_of(captions[:11], batch_size=chosen.batch_size, seed=seed)
     watched = batches_of(captions[11:]) if dev else None
-    history = fit(model, train, watched, list(callbacks), chosen, run_folder=tmp_path)
+    history = fit(model, train, watched, list(callbacks), chosen, params={"run_folder": str(tmp_path)})
     return model, history
 
 
@@ -317,7 +317,14 @@ def test_a_loss_that_is_no_number_ends_training_before_anything_is_written(tmp_p
     *others, bias = model.get_weights()
     model.set_weights([*others, bias + np.nan])
     with pytest.raises(TrainingError, match=r"The loss of epoch 1 is nan. Lower the learning rate"):
-        fit(model, batches_of([["word1"]]), None, [Never()], TrainingOptions(), run_folder=tmp_path)
+        fit(
+            model,
+            batches_of([["word1"]]),
+            None,
+            [Never()],
+            TrainingOptions(),
+            params={"run_folder": str(tmp_path)},
+        )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from .unreadable import SHOWN, Unreadable
 if TYPE_CHECKING:
     from ..captioner import Captioner
     from ..dataset import Dataset
+    from ..features import FeatureStore
     from ..registry import Registry
     from ..training import Logs
 
@@ -84,7 +85,10 @@ _KINDS = (
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of split, weights and order.  [default: 0]")
 @set_option(_KINDS)
 @click.option("--config", type=FILE, help="TOML file with parts and options; the command line wins over it.")
-@click.option("--overwrite", is_flag=True, help="Replace the run folder if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace the run folder if it exists, or was begun.")
+@click.option(
+    "--resume", is_flag=True, help="Go on after the last finished epoch of a training that was interrupted."
+)
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a captioner from a caption file and a folder of pictures; leave a run folder."""
@@ -116,15 +120,20 @@ def train_run(
     assignments: Sequence[str] = (),
     config: Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> None:
     """Do what the command says, with the values of its options."""
     from ..dataset import Dataset
     from ..features import FeatureStore
-    from ..run_folder import check_free
+    from ..run_folder import CONFIG
+    from ..unfinished import check_unbegun, unfinished
     from .compose import compose, keep_extractor_of
     from .settings import Settings
 
-    check_free(out, overwrite)
+    if resume and not overwrite and (out / CONFIG).is_file():
+        remark(f"{out} is finished: there is nothing to go on with.")
+        return
+    check_unbegun(out, overwrite=overwrite, resume=resume)
     store = features or out.with_name(f"{out.name}.features")
     settings = Settings() if config is None else Settings.read(config)
     settings.choose(feature_extractor, text_cleaners, decoder, callbacks, dataset_reader)
@@ -154,18 +163,23 @@ def train_run(
         FeatureStore(store)  # without pictures there must be one
     _tell_of(dataset)
 
-    again = "Type the same command again: features that are there are not computed anew."
-    keep_when_interrupted(f"features in {store}. {again}")
-    if dataset.image_paths:
-        _extract(captioner, dataset, store)
     keep_when_interrupted(
-        f"features in {store}; the epochs so far, with the best weights, in {out}.unfinished-*. {again}"
+        f"features in {store}. Type the same command again: features that are there are not computed anew."
+    )
+    if dataset.image_paths:
+        stored = _extract(captioner, dataset, store)
+        paths = {name: path for name, path in dataset.image_paths.items() if name in stored}
+        dataset = replace(dataset, image_paths=paths)
+    keep_when_interrupted(
+        f"features in {store}, the epochs so far in {unfinished(out)}. "
+        "Type the same command with --resume to go on after the last finished epoch."
     )
     history = captioner.fit(
-        replace(dataset, image_paths={}),
+        dataset,
         features=store,
         out=out,
         overwrite=overwrite,
+        resume=resume,
         progress=sys.stderr.isatty(),
         on_epoch=lambda logs: remark(_epoch_line(logs, options.epochs)),
     )
@@ -173,7 +187,7 @@ def train_run(
     remark(f"Run folder: {out} (the weights of epoch {best['epoch']:g}).")
 
 
-def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> None:
+def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStore:
     """Fill the store with what training looks at; pictures that cannot be read are told of and left out."""
     wanted = [name for split in ("train", "dev") for name in dataset.splits.get(split, ())]
     unreadable = Unreadable()
@@ -181,6 +195,7 @@ def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> None:
     filled = captioner.extract(paths, store, progress=True, on_bad_image=unreadable)
     unreadable.report(len(wanted))
     remark(f"Features: {store}, by {filled.source}. They stay there; --features uses them again.")
+    return filled
 
 
 def _tell_of(dataset: Dataset) -> None:

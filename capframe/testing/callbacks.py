@@ -44,7 +44,9 @@ def _trained(callback: Any, folder: Path, *, dev: bool) -> list[Logs]:
 
     options = TrainingOptions(epochs=EPOCHS)
     model = _model(len(vocabulary))
-    return fit(model, batches(), batches() if dev else None, [callback], options, run_folder=folder)
+    return fit(
+        model, batches(), batches() if dev else None, [callback], options, params={"run_folder": str(folder)}
+    )
 
 
 class Run(NamedTuple):

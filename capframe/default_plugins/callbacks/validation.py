@@ -47,7 +47,7 @@ class Checkpoint(keras.callbacks.Callback):
             return
         self.best = float(logs[watched_loss(logs)])
         target = Path(self.params["run_folder"]) / self.filename
-        aside = target.with_name(f".{os.getpid()}-{target.name}")
+        aside = target.with_name(f".partial-{os.getpid()}-{target.name}")
         try:
             self.model.save(aside)
             os.replace(aside, target)

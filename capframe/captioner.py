@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +140,12 @@ class Captioner:
                 progress=progress,
                 on_bad_image=on_bad_image,
             )
-            captions = {
-                split: {image: texts for image, texts in dataset.split(split).items() if image in store}
-                for split in ("train", "dev")
-                if split in dataset.splits
-            }
             shown: dict[str, Any] = {"progress": progress, "on_epoch": on_epoch}
-            training = partial(train, composition, captions, store, pictures=dataset.image_paths, **shown)
             if out is None:
-                self._use(training(Path(scratch)))
+                self._use(train(composition, dataset, store, Path(scratch), **shown))
             else:
                 with unfinished_run(Path(out), overwrite=overwrite, resume=resume) as folder:
-                    self._use(training(folder, keep_state=True))
+                    self._use(train(composition, dataset, store, folder, keep_state=True, **shown))
                     self.trained.write(folder, composition)
                     run_folder.write_text(folder / run_folder.DATASET_REPORT, dataset.dataset_report)
         return self.trained.history

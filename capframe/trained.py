@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from . import run_folder
 from .batches import CaptionBatches
 from .composition import Composition
+from .dataset import Dataset
 from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
 from .feature_parts import FeatureSource
 from .features import FeatureStore
-from .images import ImageSource
 from .registry import Component
 from .samples import caption_samples
 from .search import Search
@@ -108,11 +108,10 @@ class Trained:
 
 def train(
     composition: Composition,
-    captions: Mapping[str, Mapping[str, Iterable[str]]],
+    dataset: Dataset,
     store: FeatureStore,
     folder: Path,
     *,
-    pictures: Mapping[str, ImageSource] | None = None,
     keep_state: bool = False,
     progress: bool = False,
     on_epoch: Callable[[Logs], None] | None = None,
@@ -121,10 +120,9 @@ def train(
 
     Args:
         composition: parts and options.
-        captions: split (``train``, and ``dev`` where there is one) -> picture -> its raw captions.
-        store: features of all these pictures.
+        dataset: captions and splits; pictures that ``store`` lacks are left out.
+        store: features of the pictures.
         folder: where ``history.csv`` and what callbacks write goes.
-        pictures: picture -> its file, for callbacks that show samples.
         keep_state: after each epoch, write the state into ``folder``; go on from what is there.
         progress: show what is going on.
         on_epoch: called with the logs of each epoch.
@@ -136,13 +134,15 @@ def train(
     """
     import keras
 
-    if not captions.get("train"):
-        raise TrainingError("No picture of the training split has features. Check the pictures and splits.")
     clean = {
-        split: {image: composition.clean(texts) for image, texts in pictures.items()}
-        for split, pictures in captions.items()
-        if pictures
+        split: {
+            image: composition.clean(texts) for image, texts in dataset.split(split).items() if image in store
+        }
+        for split in ("train", "dev")
+        if split in dataset.splits
     }
+    if not clean.get("train"):
+        raise TrainingError("No picture of the training split has features. Check the pictures and splits.")
     vocabulary = Vocabulary.build(
         (caption for texts in clean["train"].values() for caption in texts), **composition.vocabulary_options
     )
@@ -167,15 +167,15 @@ def train(
         if on_epoch is not None:
             on_epoch(history[-1])
 
-    shown = list(clean.get("dev", clean["train"]))
+    shown = list(clean.get("dev") or clean["train"])
     samples = caption_samples(
-        Search(composition.decoder.value, model), vocabulary, store, names=shown, pictures=pictures or {}
+        Search(composition.decoder.value, model), vocabulary, store, names=shown, pictures=dataset.image_paths
     )
     run = {**composition.describe(), "features": store.source.to_json(), "captions": _digest(clean)}
     history = fit(
         model,
         batches("train"),
-        batches("dev") if "dev" in clean else None,
+        batches("dev") if clean.get("dev") else None,
         [callback.build() for callback in composition.callbacks],
         options,
         params={"run_folder": str(folder), "caption_samples": samples},

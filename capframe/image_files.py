@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
-import threading
-import warnings
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
+from .quiet_pillow import quiet_pillow
 
 if TYPE_CHECKING:
     from .interfaces import StoredImage
@@ -26,16 +25,17 @@ ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", "
 
 # Pillow knows many more. Some of them start other programs (EPS), and none is what people take pictures in.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_BEGINNINGS = {
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"RIFF": "WebP",
+}
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _HUGE = "it would unpack to a huge size (a decompression bomb?)"
-
-# A filter of its own, so that taking it away takes none of the user's.
-_PILLOW = r"(?:PIL)\."
-# Without a handler, Python would print what Pillow logs of damaged files.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-_lock = threading.Lock()
-_readers = 0
 
 
 @contextmanager
@@ -51,8 +51,6 @@ def open_image(source: ImageFile) -> Iterator[Image.Image]:
     with quiet_pillow():
         try:
             image = _open(source, what)
-        except UnidentifiedImageError as error:
-            raise image_error(what, f"it is not a picture (of {', '.join(_FORMATS)} or HEIC)") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise image_error(what, _HUGE) from error
         except ImageError:
@@ -61,33 +59,9 @@ def open_image(source: ImageFile) -> Iterator[Image.Image]:
             raise image_error(what, error.strerror or str(error)) from error
         # Pillow raises nearly anything on damaged files: SyntaxError, ValueError, struct.error, ...
         except Exception as error:
-            raise image_error(what, f"it cannot be decoded ({error})") from error
+            raise undecodable(what, error) from error
         with image:
             yield image
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Hold back the warnings of Pillow for the time of a block, in all threads.
-
-    What they tell of (odd notes of a camera, a large picture) is no news to whoever reads thousands of
-    files. ``warnings.catch_warnings`` would do for one thread; several would undo each other's work.
-    """
-    global _readers  # noqa: PLW0603
-    with _lock:
-        _readers += 1
-        if _readers == 1:
-            warnings.filterwarnings("ignore", module=_PILLOW)
-    try:
-        yield
-    finally:
-        with _lock:
-            _readers -= 1
-            if _readers == 0:
-                filters = cast("list[Any]", warnings.filters)
-                for own in [entry for entry in filters if getattr(entry[3], "pattern", None) == _PILLOW]:
-                    with suppress(ValueError):
-                        filters.remove(own)
 
 
 def image_error(what: object, reason: str) -> ImageError:
@@ -95,10 +69,19 @@ def image_error(what: object, reason: str) -> ImageError:
     return ImageError(f"Cannot read the picture '{what}': {reason}. Replace or remove it.")
 
 
+def undecodable(what: object, error: Exception) -> ImageError:
+    """Return the error that names a picture and what Pillow says of it."""
+    return image_error(what, f"it cannot be decoded ({error or type(error).__name__})")
+
+
 def _open(source: ImageFile, what: object) -> Image.Image:
     file: Path | io.BytesIO
     if isinstance(source, (str, os.PathLike)):
         file = Path(source)
+        kind = file.stat().st_mode
+        # A pipe, say, would be waited for without end.
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise image_error(what, "it is neither a file nor a link to one")
         with file.open("rb") as opened:
             start = opened.read(12)
     else:
@@ -108,7 +91,16 @@ def _open(source: ImageFile, what: object) -> Image.Image:
         raise image_error(what, "the file is empty")
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
         return _open_heif(file, what)
-    return Image.open(file, formats=_FORMATS)
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        begun = [kind for beginning, kind in _BEGINNINGS.items() if start.startswith(beginning)]
+        reason = f"it is not a picture (of {', '.join(_FORMATS)} or HEIC)"
+        if begun:
+            reason = (
+                f"it cannot be decoded: it begins as {begun[0]}, and is cut off, damaged or of a rare kind"
+            )
+        raise image_error(what, reason) from error
 
 
 def _open_heif(file: Path | io.BytesIO, what: object) -> Image.Image:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import DatasetError, ImageError, UsageError
-from .image_files import ENDINGS, ImageFile, image_error, open_image, quiet_pillow
+from .image_colours import UnknownRangeError, to_rgb
+from .image_files import ENDINGS, ImageFile, image_error, open_image, undecodable
+from .quiet_pillow import quiet_pillow
 
 __all__ = ["ENDINGS", "ImageSource", "iterate_batches", "list_images", "read_image"]
 
@@ -30,9 +34,10 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "RGBa"})
-_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_THREADS = 8
+# Those of more pixels are decoded one at a time: unpacked, each may take a gigabyte.
+_LARGE = 2**25
+_decoding_large = threading.Lock()
 
 
 def list_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
@@ -151,17 +156,19 @@ def _decode_reduced(image: Image.Image, size: tuple[int, int]) -> None:
 
 def _decoded(image: Image.Image, what: object, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size
-    if image.mode == "F":
-        raise image_error(what, "its pixels are floats of unknown range; save it with 8 or 16 bits")
+    large = image.width * image.height > _LARGE
     try:
-        image.load()
-        # After decoding: Pillow turns TIFF files upright itself, and finds late notes in PNG files.
-        orientation = _orientation(image)
-        wanted = (height, width) if orientation >= 5 else (width, height)
-        picture = _rgb(image).resize(wanted, Image.Resampling.BICUBIC)
+        with _decoding_large if large else nullcontext():
+            image.load()
+            # After decoding: Pillow turns TIFF files upright itself, and finds late notes in PNG files.
+            orientation = _orientation(image)
+            wanted = (height, width) if orientation >= 5 else (width, height)
+            picture = to_rgb(image, wanted)
+    except UnknownRangeError as error:
+        raise image_error(what, str(error)) from None
     # The decoders of Pillow raise nearly anything on damaged files: OSError, SyntaxError, struct.error, ...
     except Exception as error:
-        raise image_error(what, f"it cannot be decoded ({error})") from error
+        raise undecodable(what, error) from error
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     return np.asarray(picture)
@@ -172,20 +179,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # Damaged notes of a camera are no reason to lose its picture.
         return 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in _SIXTEEN_BIT_MODES:
-        # Pillow would clip at 255 instead of scaling: 65535 / 257 = 255.
-        levels = np.asarray(image).astype(np.float64) / 257.0
-        return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return image.convert("RGB")
 
 
 def _from_array(array: NDArray[Any]) -> Image.Image:

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image, features
 
 from capframe.errors import ImageError
-from capframe.image_files import open_image, quiet_pillow
+from capframe.image_files import open_image
 from capframe.images import iterate_batches, list_images, read_image
+from capframe.quiet_pillow import quiet_pillow
 
 RED, GREEN, BLUE, WHITE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (128, 128, 128)
 SIZE = (8, 8)

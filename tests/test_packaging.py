@@ -24,6 +24,8 @@ FLOORS = (
         "splits",
         "text_files",
         "image_files",
+        "image_colours",
+        "quiet_pillow",
         "images",
         "vocabulary",
         "batches",

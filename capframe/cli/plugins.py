@@ -14,17 +14,34 @@ if TYPE_CHECKING:
     from ..plugins import Plugin
     from ..registry import Kind, Registry
 
+
+class _Lazy(click.Group):
+    """Imports `new` when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["new"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "new":
+            return None
+        from .new_plugin import new
+
+        return new
+
+
 _COLUMNS = ("plugin", "package", "version", "status", "offers")
 
 
-@click.command(short_help="List the installed plugins and what they offer.")
+@click.group(cls=_Lazy, invoke_without_command=True, short_help="List the installed plugins; make a new one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--options", "component", metavar="NAME", help="Print the options of the part called NAME instead."
 )
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool, component: str | None) -> None:
-    """List the installed plugins and the parts they offer."""
+    """List the installed plugins and the parts they offer; `plugins new` makes a package to begin with."""
+    if ctx.invoked_subcommand is not None:
+        return
     registry = registry_of(ctx)
     if component is not None:
         described = _options(registry, component)

@@ -25,16 +25,16 @@ def to_rgb(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     Raises:
         UnknownRangeError: the pixels are floats, or integers beyond 16 bits.
     """
-    # Resized as early as can be: a copy of a large picture may take a gigabyte.
+    # With as few copies as can be: each of a large picture may take a gigabyte.
     if image.mode == "F":
         raise UnknownRangeError("its pixels are floats of unknown range; save it with 8 or 16 bits")
     if image.mode in _SIXTEEN_BIT_MODES:
         return _resized(_from_levels(image), size).convert("RGB")
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        # Pillow weighs colours by their alpha here: white can come after.
-        picture = _resized(image if image.mode == "RGBA" else image.convert("RGBA"), size)
-        white = Image.new("RGBA", size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        picture = image if image.mode == "RGBA" else image.convert("RGBA")
+        on_white = Image.new("RGB", picture.size, "white")
+        on_white.paste(picture, mask=picture)
+        return _resized(on_white, size)
     return _resized(image if image.mode in ("RGB", "L") else image.convert("RGB"), size).convert("RGB")
 
 

@@ -66,18 +66,22 @@ def open_image(source: ImageFile) -> Iterator[Image.Image]:
 
 def image_error(what: object, reason: str) -> ImageError:
     """Return the error that names a picture and what is wrong with it."""
-    return ImageError(f"Cannot read the picture '{what}': {reason}. Replace or remove it.")
+    name = str(what).encode(errors="backslashreplace").decode()
+    return ImageError(f"Cannot read the picture '{name}': {reason}. Replace or remove it.")
 
 
 def undecodable(what: object, error: Exception) -> ImageError:
     """Return the error that names a picture and what Pillow says of it."""
-    return image_error(what, f"it cannot be decoded ({error or type(error).__name__})")
+    return image_error(what, f"it cannot be decoded ({str(error) or type(error).__name__})")
 
 
 def _open(source: ImageFile, what: object) -> Image.Image:
     file: Path | io.BytesIO
     if isinstance(source, (str, os.PathLike)):
         file = Path(source)
+        if not _is_text(str(file)):
+            # It would fail later, far from here: stores and caption files are UTF-8.
+            raise image_error(what, "its name is not UTF-8 text: rename it")
         kind = file.stat().st_mode
         # A pipe, say, would be waited for without end.
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
@@ -101,6 +105,15 @@ def _open(source: ImageFile, what: object) -> Image.Image:
                 f"it cannot be decoded: it begins as {begun[0]}, and is cut off, damaged or of a rare kind"
             )
         raise image_error(what, reason) from error
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name can be written as UTF-8: Python has lone surrogates for bytes that are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open_heif(file: Path | io.BytesIO, what: object) -> Image.Image:

@@ -233,7 +233,7 @@ UNRECOGNISED = {
     "a web page": b"<!DOCTYPE html>\n<html><body>404, not found</body></html>\n",
     "a picture": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR,a",
     "other JSON": b'{"vertices": [1, 2, 3]}',
-    "COCO results": b'[{"image_id": 1, "caption": "A dog"}]',
+    "other JSON in a list": b'[{"image_id": 1, "score": 2}]',
     "a bomb": b"[" * 100_000,
     "columns split by |": b"image_name| comment_number| comment\na.jpg| 0| Two dogs , one red .\n",
     "zeros": bytes(100),
@@ -248,6 +248,24 @@ def test_what_no_reader_recognises_is_refused_with_the_readers_that_were_tried(
     tried = "tried captions-txt, coco-captions, flickr-token, imagefolder, karpathy-json, parquet"
     with pytest.raises(DatasetError, match=f"sent is of no format .* {tried}.*--dataset-reader NAME"):
         read_caption_file(tmp_path / "sent")
+
+
+@pytest.mark.parametrize("reader", [None, "coco-captions"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"image_id": 1, "caption": "A dog"}]',
+        b'\xef\xbb\xbf\n[\n  {"caption": "A dog", "image_id": "1"},\n',
+    ],
+)
+def test_a_list_of_coco_results_is_told_from_annotations(
+    tmp_path: Path, reader: str | None, content: bytes
+) -> None:
+    whole = content.endswith(b"]")
+    (tmp_path / "results.json").write_bytes(content)
+    message = "a list of COCO results. It has ids in place of .*'image,caption'" if whole else ".*not JSON"
+    with pytest.raises(DatasetError, match=rf"results\.json.*{message}"):
+        read_caption_file(tmp_path / "results.json", reader)
 
 
 def test_an_empty_folder_is_of_no_format(tmp_path: Path) -> None:

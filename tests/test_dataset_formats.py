@@ -222,6 +222,7 @@ def test_an_imagefolder_brings_its_pictures(
 @example({"a.jpg": ('said "go", and\nwent\r\n', "\x85\u2028,"), "b#0.jpg": ('"',)}, "captions-txt")
 @example({"a, b.jpg": ('"',), '"q".jpg': ("\u2028\x85\x1c", "")}, "metadata.jsonl")
 @example({"\ufeff": ("\ufeff",)}, "flickr-token")
+@example({"0,": ("",)}, "flickr-token")
 def test_what_is_written_is_read_back_in_every_format(
     tmp_path_factory: pytest.TempPathFactory, captions: Captions, form: str
 ) -> None:

@@ -63,6 +63,8 @@ def test_a_file_is_recognised_by_its_own_reader_and_no_other(
         (b"[1].jpg,A dog\n", "captions-txt"),
         (b"\r\n\xef\xbb\xbf.jpg#2\t\xe9\r\n", "flickr-token"),
         (b"a,b.jpg#0\tA dog, running\n", "flickr-token"),
+        (b"IMG_1,2.jpg#0\tA dog, running\n", "flickr-token"),
+        (b"image,caption\nIMG_1.jpg,A dog#1\tand another\n", "captions-txt"),
         (b'\n{"text": "A dog\xe2\x80\xa8", "file_name": "a.jpg"}\n{"file', "imagefolder"),
         (b'"text","file_name"\n', "imagefolder"),
         (b"file_name,caption\na.jpg,A dog\n", "imagefolder"),

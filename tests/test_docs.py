@@ -1,6 +1,8 @@
 """The documentation tells the truth: every hook is described, and its examples are plugins that load."""
 
+import importlib
 import re
+import sys
 import types
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 
 from capframe import hookspecs
 from capframe.plugins import PluginManager
+from capframe.registry import KINDS
+from capframe.testing import check
 
 CHECKOUT = Path(__file__).parents[1]
 HOOKS_PAGE = (CHECKOUT / "docs" / "hooks.md").read_text()
@@ -37,6 +41,24 @@ def test_each_example_of_a_hook_is_a_plugin_that_loads(block):
 
     hook = re.search(r"def (register_\w+)", block).group(1)
     assert set(plugin.offers) == {hook}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "callback"])  # its example is Keras' own
+def test_each_example_of_a_component_keeps_the_laws_of_its_kind(kind, tmp_path, monkeypatch):
+    (block,) = [block for block in python_blocks(HOOKS_PAGE) if f"def register_{kind}s" in block]
+    # Worker processes import it by its name.
+    (tmp_path / "example_of_the_page.py").write_text(block)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    try:
+        example = importlib.import_module("example_of_the_page")
+        (offer,) = PluginManager(installed=False).register(example, "example").offers.values()
+        (factory,) = offer.values()
+
+        check(kind, factory)
+    finally:
+        sys.modules.pop("example_of_the_page", None)
 
 
 def test_the_example_of_the_conformance_kit_is_a_test_that_catches_a_fault():

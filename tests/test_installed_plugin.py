@@ -1,10 +1,15 @@
-"""Somebody else's package, put in and taken out by pip: used in a training run, then missing."""
+"""Packages put in and taken out by pip: used in a training run, then missing.
+
+They go into a new environment that sees what is installed here; with ``CAPFRAME_FRESH=1``, where the
+environment of the tests is itself a fresh one with the built wheel, into that.
+"""
 
 import csv
 import json
 import os
 import site
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -14,19 +19,21 @@ from PIL import Image
 EXAMPLE = Path(__file__).parents[1] / "plugins" / "capframe-example"
 COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.installs
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     """Return a function that runs Python in a new environment, which sees what is installed here too."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    executable = next(folder.glob("bin/python")) if os.name != "nt" else folder / "Scripts" / "python.exe"
-    (own_site,) = folder.glob("lib/python*/site-packages") if os.name != "nt" else folder.glob("Lib/*")
-    # addsitedir also reads the .pth files there, by which capframe may be installed in editable form.
-    shared = f"import site; site.addsitedir({site.getsitepackages()[0]!r})\n"
-    (own_site / "shared.pth").write_text(shared)
+    executable = Path(sys.executable)
+    if not os.environ.get("CAPFRAME_FRESH"):
+        venv.create(folder, with_pip=True)
+        executable = next(folder.glob("bin/python")) if os.name != "nt" else folder / "Scripts" / "python.exe"
+        (own_site,) = folder.glob("lib/python*/site-packages") if os.name != "nt" else folder.glob("Lib/*")
+        # addsitedir also reads the .pth files there, by which capframe may be installed in editable form.
+        shared = f"import site; site.addsitedir({site.getsitepackages()[0]!r})\n"
+        (own_site / "shared.pth").write_text(shared)
 
     def run(*arguments: object, fails: bool = False) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -88,3 +95,148 @@ def test_a_plugin_is_used_while_it_is_installed_and_named_when_it_is_not(python,
     assert "the feature extractor 'colour-grid' of the package 'capframe-example' 0.1.0" in error
     assert "python -m pip install capframe-example" in error
     assert "Traceback" not in error
+
+
+NEW = {
+    "feature-extractor": "mean-colours", "text-cleaner": "digits-as-words", "decoder": "gru",
+    "callback": "json-lines", "metric": "word-recall", "dataset-reader": "caption-lines", "command": "words",
+    "captioner": "",
+}  # fmt: skip
+
+
+def offered(kind: str) -> str:
+    return f"try-{kind}-{NEW[kind]}".rstrip("-")
+
+
+@pytest.fixture(scope="module")
+def lines(captions):
+    """Return a caption file that only the dataset reader of a new package knows, with two digits in it."""
+    path = captions.with_suffix(".jsonl")
+    with captions.open(newline="") as file:
+        rows = [{"image": row["image"], "captions": ["2 " + row["caption"]]} for row in csv.DictReader(file)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_new_packages_of_every_kind_are_used_while_installed_and_named_when_not(
+    python, captions, lines, tmp_path
+):
+    folders = {kind: tmp_path / f"capframe-try-{kind}" for kind in NEW}
+    for kind, folder in folders.items():
+        python("-m", "capframe", "plugins", "new", folder.name, "--kind", kind, "--out", folder)
+    (folders["captioner"] / "train.py").write_text(
+        "import sys\nfrom pathlib import Path\nfrom capframe_try_captioner.captioner import train\n"
+        "train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=1)\n"
+    )
+    python(folders["captioner"] / "train.py", captions, captions.parent)
+    for folder in folders.values():
+        python("-m", "ruff", "check", folder)
+        python("-m", "ruff", "format", "--check", folder)
+        python(
+            "-m", "mypy", "--config-file", folder / "pyproject.toml", folder / folder.name.replace("-", "_")
+        )
+    python("-m", "pip", "install", "--no-deps", *folders.values())
+    assert {status_of(python, f"try-{kind}") for kind in NEW} == {"loaded"}
+
+    lawful = [folder.name for kind, folder in folders.items() if kind not in ("command", "captioner")]
+    packages = [word for name in lawful for word in ("--capframe-package", name)]
+    tests = [folder / "tests" for folder in folders.values()]
+    passed = python("-m", "pytest", "--import-mode=importlib", *packages, *tests).stdout
+    assert "skipped" not in passed
+
+    run, red = tmp_path / "run", tmp_path / "red.png"
+    Image.new("RGB", (50, 50), COLOURS["red"]).save(red)
+    images = ("--images", captions.parent)
+    train = ("-m", "capframe", "train", "--captions", lines, *images, "--epochs", 60)
+    settings = (
+        *("vocabulary.min_count=1", "training.learning_rate=0.02", "feature_extractor.cells=2"),
+        *("decoder.units=16", "decoder.dropout=0"),
+    )
+    python(
+        *(*train, "--out", run, "--feature-extractor", offered("feature-extractor")),
+        *("--text-cleaner", "regex", "--text-cleaner", offered("text-cleaner")),
+        *("--decoder", offered("decoder"), "--callback", "checkpoint", "--callback", offered("callback")),
+        *(word for setting in settings for word in ("--set", setting)),
+    )
+    assert len((run / "epochs.jsonl").read_text().splitlines()) == 60
+    caption = ("-m", "capframe", "caption", red, "--run", run)
+    assert python(*caption).stdout.strip().endswith("two the picture is red")
+    evaluate = ("-m", "capframe", "evaluate", "--run", run, "--captions", lines, *images)
+    assert offered("metric") in python(*evaluate, "--metric", offered("metric")).stdout
+    words = python("-m", "capframe", offered("command"), lines, "--most", 1).stdout
+    assert words.split()[0] == "24"
+    shipped = ("-m", "capframe", "caption", red, "--run", "try-captioner")
+    assert python(*shipped).stdout.strip()
+
+    # A run names the first part that it lacks, in the order of its config, so they go in the reverse one.
+    for kind, command in (
+        ("metric", (*evaluate, "--metric", offered("metric"))),
+        ("command", ("-m", "capframe", offered("command"), lines)),
+        ("captioner", shipped),
+        ("callback", caption),
+        ("decoder", caption),
+        ("text-cleaner", caption),
+        ("feature-extractor", caption),
+        ("dataset-reader", (*train, "--out", tmp_path / "other")),
+    ):
+        python("-m", "pip", "uninstall", "--yes", folders[kind].name)
+        error = python(*command, fails=True).stderr
+        assert "Traceback" not in error
+        assert (lines.name if kind == "dataset-reader" else offered(kind)) in error
+        if command is caption:
+            package = folders[kind].name
+            assert f"the {kind.replace('-', ' ')} '{offered(kind)}' of the package '{package}' 0.1.0" in error
+            assert f"python -m pip install {package}" in error
+
+
+OURS = {
+    "tensorboard": ("callback", "tensorboard"),
+    "unicode-cleaner": ("text cleaner", "unicode"),
+    "keras-applications": ("feature extractor", "keras-mobilenetv3small"),
+}
+
+
+def test_our_own_packages_are_used_while_installed_and_named_when_not(python, captions, tmp_path):
+    if status_of(python, "tensorboard") is not None:
+        pytest.skip("our plugins are installed in the environment of the tests")
+    python("-m", "pip", "install", *(EXAMPLE.with_name(f"capframe-{name}") for name in OURS))
+    assert {status_of(python, name) for name in OURS} == {"loaded"}
+
+    run, red, weights = tmp_path / "run", tmp_path / "red.png", tmp_path / "seeded.weights.h5"
+    Image.new("RGB", (50, 50), COLOURS["red"]).save(red)
+    python(
+        *("-W", "ignore", "-c"),
+        "import keras; keras.utils.set_random_seed(0); keras.applications.MobileNetV3Small("
+        f"include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights({str(weights)!r})",
+    )
+    images = ("--images", captions.parent)
+    settings = (
+        *(f"feature_extractor.weights={weights}", "feature_extractor.side=32", "vocabulary.min_count=1"),
+        *(
+            "training.learning_rate=0.02",
+            "decoder.units=16",
+            "decoder.embedding_size=16",
+            "decoder.dropout=0",
+        ),
+    )
+    python(
+        *("-m", "capframe", "train", "--captions", captions, *images, "--out", run, "--epochs", 5),
+        *("--feature-extractor", "keras-mobilenetv3small", "--text-cleaner", "unicode"),
+        *("--callback", "checkpoint", "--callback", "tensorboard"),
+        *(word for setting in settings for word in ("--set", setting)),
+    )
+    splits = {path.name for path in (run / "tensorboard").iterdir()}
+    assert splits == {"train", "validation", "samples"}
+    caption = ("-m", "capframe", "caption", red, "--run", run)
+    assert python(*caption).stdout.strip()
+    assert (
+        "CIDEr" in python("-m", "capframe", "evaluate", "--run", run, "--captions", captions, *images).stdout
+    )
+
+    # A run names the first part that it lacks, in the order of its config, so they go in the reverse one.
+    for name, (noun, part) in OURS.items():
+        python("-m", "pip", "uninstall", "--yes", f"capframe-{name}")
+        error = python(*caption, fails=True).stderr
+        assert "Traceback" not in error
+        assert f"the {noun} '{part}' of the package 'capframe-{name}' 0.1.0" in error
+        assert f"python -m pip install capframe-{name}" in error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 import shutil
 import subprocess
@@ -81,6 +82,10 @@ _COMMON = {
     ".github/workflows/tests.yml": "tests.yml.txt",
     "tests/test_package.py": "test_package.py.txt",
 }
+_KIT = (
+    "`pytest --capframe-package {name}` also holds what the package offers to the laws of its kind, once\n"
+    "the package is installed. "
+)
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _WORDS = {"feature-extractor": ("numpy>=1.26",), "metric": ("numpy>=1.26",), "command": ("click>=8.2",)}
 
@@ -130,7 +135,7 @@ def write_package(name: str, kinds: Sequence[str], out: Path, author: str) -> No
         UsageError: the name cannot be that of a package, or ``out`` exists.
     """
     module = re.sub(r"[-.]+", "_", name).lower()
-    if not _NAME.fullmatch(name) or not module.isidentifier():
+    if not _NAME.fullmatch(name) or not module.isidentifier() or keyword.iskeyword(module):
         raise UsageError(
             f"'{name}' cannot be the name of a package: use letters, digits, hyphens, as in capframe-shapes."
         )
@@ -156,12 +161,13 @@ def _files(name: str, module: str, kinds: Sequence[str], author: str) -> Iterato
     offered = {kind: "-".join(filter(None, (stem, _PARTS[kind].name))) for kind in kinds}
     summaries = [_PARTS[kind].summary.format(module=module) for kind in kinds]
     dependencies = dict.fromkeys(["capframe", *(word for kind in kinds for word in _WORDS.get(kind, ()))])
+    lawful = any(kind not in ("command", "captioner") for kind in kinds)
     uses = [_PARTS[kind].use.format(name=offered[kind]) for kind in kinds]
     values = {
         "DISTRIBUTION": name,
         "MODULE": module,
         "STEM": stem,
-        "AUTHOR": author.replace("\\", "").replace('"', "'"),
+        "AUTHOR": " ".join(author.replace("\\", "").replace('"', "'").split()),
         "SUMMARY": ", ".join(kind.replace("-", " ") for kind in kinds),
         "DEPENDENCIES": ", ".join(f'"{dependency}"' for dependency in dependencies),
         "OFFERS": "\n".join(
@@ -169,6 +175,9 @@ def _files(name: str, module: str, kinds: Sequence[str], author: str) -> Iterato
             for kind, summary in zip(kinds, summaries, strict=True)
         ).removesuffix(";")
         + ".",
+        "AND_LAWS": ", and the laws of capframe's conformance kit" if lawful else "",
+        "LAWS": f":--capframe-package {name}" if lawful else "",
+        "KIT": _KIT.format(name=name) if lawful else "",
         "USE": "To use what it offers:\n\n" + "\n".join(f"    {use}" for use in uses),
     }
     for path, template in _COMMON.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,11 @@ def _two_runs(subject: Subject) -> tuple[Run, Run]:
 
 
 def _require_alike(one: Run, other: Run, which: str) -> None:
-    first, second = (f"{len(run.losses)} epochs and wrote {run.files}" for run in (one, other))
+    # Names of log files often hold the time, the process and a count.
+    first, second = (
+        f"{len(run.losses)} epochs and wrote {[re.sub('[0-9]+', '#', name) for name in run.files]}"
+        for run in (one, other)
+    )
     require(first == second, f"the first took {first}, {which} {second}")
 
 

@@ -1,11 +1,13 @@
 """The command-line reference, made from the commands themselves when the site is built.
 
-mkdocs calls `on_page_markdown` for each page. Only ``capframe.cli`` is imported, which needs click and pluggy.
+mkdocs calls `on_page_markdown` for each page. Only ``capframe.cli`` is imported: it needs click and pluggy.
 """
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +61,7 @@ def _described(context: click.Context) -> Iterator[str]:
     yield f"{_plain(command.help or '')}\n"
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     if options:
-        yield "| option | |\n| --- | --- |"
+        yield "| option | what it does |\n| --- | --- |"
         yield from (_row(option, context) for option in options)
         yield ""
     if command.epilog:
@@ -67,27 +69,21 @@ def _described(context: click.Context) -> Iterator[str]:
 
 
 def _row(option: click.Option, context: click.Context) -> str:
-    value = "" if option.is_flag else f" {option.make_metavar(context)}"
-    spelling = " ".join(f"`{name}{value}`" for name in option.opts)
+    choices = list(option.type.choices) if isinstance(option.type, click.Choice) else []
+    value = "CHOICE" if choices else option.make_metavar(context).removesuffix(" RANGE")
+    spelling = " ".join(f"`{name}`" if option.is_flag else f"`{name} {value}`" for name in option.opts)
     text = _plain(option.help or "")
+    if choices:
+        text += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
     if option.required:
         text += " **Required.**"
     if option.show_default and option.default is not None:
-        text += f" [default: {option.default}]"
-    return f"| {_cell(spelling)} | {_cell(text)} |"
+        text += f" \\[default: {option.default}\\]"
+    return f"| {spelling} | {text} |"
 
 
 def _plain(text: str) -> str:
-    """Return click's text with what Markdown would take for markup escaped."""
+    """Return click's text with what Markdown, or a table, would take for markup escaped."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.replace("\b", "").split("\n\n")]
-    escaped = "\n\n".join(paragraphs)
-    for character in "\\*_<>[]":
-        escaped = escaped.replace(character, f"\\{character}" if character not in "<>" else f"&{_NAMES[character]};")
-    return escaped
-
-
-_NAMES = {"<": "lt", ">": "gt"}
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    escaped = re.sub(r"[\\*_\[\]]", r"\\\g<0>", html.escape("\n\n".join(paragraphs), quote=False))
+    return escaped.replace("|", "&#124;")

@@ -1,11 +1,12 @@
-"""The pages of the documentation: their code blocks, and a workspace in which a page is run from top to bottom.
+"""The pages of the documentation: their code blocks, and a workspace in which a page is run.
 
 What a block is for shows in its fence:
 
 - ``title="name"``: the block is the file of that name, which is written;
 - ``python``: executed, all blocks of a page in one namespace;
 - ``bash``: commands of capframe, run in this process, and of pytest, run in another;
-- ``text``: lines that the block before it printed, in this order; ``...`` stands for anything.
+- ``text``: lines that the block before it printed, in this order; ``...`` stands for anything, and any space
+  for any other.
 
 In the line above a fence, ``<!-- not run: REASON -->`` leaves a block out, and ``<!-- fails -->`` says that
 it ends with a `CapframeError`, or with an exit status other than 0.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import re
 import shlex
 import shutil
@@ -168,15 +170,19 @@ class Workspace:
         else:
             assert program == "pytest", f"{block}: {program} is not run; give a reason"
             ran = subprocess.run(
-                [sys.executable, "-m", "pytest", *arguments], check=False, capture_output=True, text=True
+                [sys.executable, "-m", "pytest", *arguments],
+                check=False,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(self.folder)},
             )
             status, output = ran.returncode, ran.stdout + ran.stderr
         assert (status != 0) == (block.remark == "fails"), f"{block}: {shlex.join(command)}\n{output}"
         return output
 
     def _compare(self, block: Block) -> None:
-        printed = iter(line.rstrip() for line in self.output.splitlines())
+        printed = iter(" ".join(line.split()) for line in self.output.splitlines())
         for line in block.text.splitlines():
-            pattern = re.compile(re.escape(line.rstrip()).replace(r"\.\.\.", ".*"))
+            pattern = re.compile(re.escape(" ".join(line.split())).replace(r"\.\.\.", ".*"))
             found = any(pattern.fullmatch(own) for own in printed)
             assert found, f"{block}: {line!r} is not, or not there, in\n{self.output}"

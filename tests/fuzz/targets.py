@@ -64,6 +64,7 @@ def captions() -> Target:
         "".join(f"{name}#{number}\t{text}\n" for number, (name, text) in enumerate(rows[:2])),
         json.dumps({"images": images, "annotations": said}),
         json.dumps({"images": split, "dataset": "x"}),
+        json.dumps(said),
     ]
 
     def feed(folder: Path, content: bytes, reader: str | None) -> None:
@@ -137,13 +138,31 @@ def store() -> Target:
 
 def pictures() -> Target:
     """Picture files of every kind."""
+    kinds: list[tuple[str, str, dict[str, Any]]] = [
+        ("JPEG", "RGB", {}),
+        ("JPEG", "CMYK", {"progressive": True}),
+        ("PNG", "RGB", {}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "I;16", {}),
+        ("PNG", "P", {"transparency": 3}),
+        ("GIF", "P", {}),
+        ("BMP", "RGB", {}),
+        ("TIFF", "RGB", {}),
+        ("TIFF", "I;16", {}),
+        *(("TIFF", "RGB", {"compression": name}) for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg")),
+        ("TIFF", "1", {"compression": "group4"}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGBA", {"lossless": True}),
+    ]
     corpus = []
-    for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"):
-        buffer = io.BytesIO()
+    for kind, mode, options in kinds:
         exif = Image.Exif()
         exif[0x0112] = 6
-        notes = {"exif": exif} if kind in ("JPEG", "TIFF", "PNG", "WEBP") else {}
-        Image.effect_noise((20, 14), 90).convert("P" if kind == "GIF" else "RGB").save(buffer, kind, **notes)
+        notes = {} if kind in ("GIF", "BMP") else {"exif": exif}
+        noise = Image.effect_noise((20, 14), 90)
+        picture = Image.fromarray(np.asarray(noise).astype(np.uint16) * 257) if mode == "I;16" else noise
+        buffer = io.BytesIO()
+        (picture if mode == "I;16" else picture.convert(mode)).save(buffer, kind, **notes, **options)
         corpus.append(buffer.getvalue())
 
     def feed(folder: Path, content: bytes, _: None) -> None:

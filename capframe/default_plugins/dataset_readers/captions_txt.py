@@ -12,6 +12,7 @@ from capframe.errors import DatasetError
 from capframe.interfaces import CaptionedImages
 from capframe.text_files import read_start
 
+from .flickr_token import starts_with_token
 from .text_rows import csv_rows, short, text_lines
 
 _ADVICE = " If quotes are just letters in this file, give --set dataset_reader.quoted=false."
@@ -50,7 +51,8 @@ class CaptionsTxt:
         titles = [field.strip().lower() for field in row]
         if len(row) < 2 or not titles[0] or "\t" in row[0] or "file_name" in titles:
             return False
-        return titles[1] == "caption" or _can_be_name(row[0])
+        # The comma of a file name#number<TAB>caption may be one of the picture's name.
+        return titles[1] == "caption" or (_can_be_name(row[0]) and not starts_with_token(start))
 
     def read(self, path: Path) -> CaptionedImages:
         """Read all rows.

@@ -22,7 +22,12 @@ class CocoCaptions:
     )
 
     def recognises(self, path: Path) -> bool:
-        """Whether it is JSON that speaks of annotations with captions for image ids."""
+        """Whether it is JSON that speaks of annotations with captions for image ids.
+
+        A list of results is known too: `read` refuses it with what it is.
+        """
+        if mentions(path, "image_id", "caption", top=r"\[\s*\{"):
+            return True
         return mentions(path, "images", "annotations", "image_id") and not mentions(path, "sentences")
 
     def read(self, path: Path) -> CaptionedImages:
@@ -32,6 +37,16 @@ class CocoCaptions:
             DatasetError: it is no such JSON, or an annotation is of an unknown picture; cites which one.
         """
         content = load_json(path)
+        if (
+            isinstance(content, list)
+            and content
+            and isinstance(content[0], dict)
+            and "image_id" in content[0]
+        ):
+            raise DatasetError(
+                f"{path}: a list of COCO results. It has ids in place of picture names. Give the annotation "
+                "file, or write the captions as rows 'image,caption'."
+            )
         ids: dict[int | str, str] = {}
         captions: dict[str, list[str]] = {}
         for number, image in enumerate(member(content, "images", list, str(path))):

@@ -26,8 +26,7 @@ class FlickrToken:
 
     def recognises(self, path: Path) -> bool:
         """Whether the first line that is not blank has this form."""
-        start = re.split(r"[\r\n]", read_start(path).lstrip(), maxsplit=1)[0]
-        return _parts(start) is not None
+        return starts_with_token(read_start(path))
 
     def read(self, path: Path) -> CaptionedImages:
         """Read all lines; blank ones are skipped.
@@ -37,7 +36,7 @@ class FlickrToken:
         """
         captions: dict[str, list[str]] = {}
         for number, line in text_lines(path, self.encoding):
-            parts = _parts(line)
+            parts = token_parts(line)
             if parts is None:
                 raise DatasetError(
                     f"{path}, line {number}: expected a picture name, #, a number, a tab and a caption, but "
@@ -48,7 +47,12 @@ class FlickrToken:
         return CaptionedImages({name: tuple(texts) for name, texts in captions.items()})
 
 
-def _parts(line: str) -> tuple[str, str] | None:
+def starts_with_token(text: str) -> bool:
+    """Whether the first line that is not blank is ``name#number<TAB>caption``."""
+    return token_parts(re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]) is not None
+
+
+def token_parts(line: str) -> tuple[str, str] | None:
     """Return picture name and caption of a line, or None for a line of another form."""
     key, tab, caption = line.partition("\t")
     name, sign, number = key.rpartition("#")

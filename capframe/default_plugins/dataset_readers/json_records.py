@@ -81,14 +81,16 @@ def described(value: object) -> str:
     return noun if isinstance(value, (dict, list, type(None))) else f"{noun} ({str(value)[:40]!r})"
 
 
-def mentions(path: Path, *keys: str) -> bool:
+def mentions(path: Path, *keys: str, top: str = r"\{") -> bool:
     """Whether a file is JSON with an object on top and each of these keys somewhere; never raises.
+
+    ``top`` is a pattern of another beginning.
 
     The file is looked through, not parsed: large ones would take seconds.
     """
     try:
         with path.open("rb") as file:
-            if not re.match(rb"(?:\xef\xbb\xbf)?\s*\{", file.read(1024)):
+            if not re.match(rb"(?:\xef\xbb\xbf)?\s*" + top.encode(), file.read(1024)):
                 return False
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return all(re.search(rb'"%b"\s*:' % key.encode(), content) for key in keys)

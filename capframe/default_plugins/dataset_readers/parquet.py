@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from capframe.errors import DatasetError
 from capframe.interfaces import CaptionedImages, StoredImage
@@ -13,6 +13,7 @@ from capframe.interfaces import CaptionedImages, StoredImage
 from .columns import caption_column, column
 from .json_records import checked, described
 from .parquet_images import ParquetImage, RowGroups
+from .parquet_shards import check_complete, is_parquet, shards_in, splits_of
 from .splits import Splits
 
 if TYPE_CHECKING:
@@ -22,12 +23,20 @@ _NAME_COLUMNS = ("file_name", "filename")
 _IMAGE_COLUMNS = ("image", "image_path", "path", *_NAME_COLUMNS)
 
 
+class _Found(NamedTuple):
+    captions: dict[str, list[str]]
+    images: dict[str, StoredImage | bytes]
+    splits: Splits
+
+
 class Parquet:
-    """Reads a Parquet file, as Hugging Face and data frames write it.
+    """Reads a Parquet file, or a folder of them, as Hugging Face and data frames write them.
 
     A picture is a path (text), bytes, or ``{bytes, path}``. Its name is its path, else what the column
     ``file_name`` or ``filename`` says, else the number of its row, from 0. A caption is text or a list of
-    texts; null stands for none. A column ``split`` is followed.
+    texts; null stands for none. A column ``split`` is followed. The files of a folder are one table, in the
+    order of their names; where these begin with splits (``train-00000-of-00002.parquet``,
+    ``test-00000-of-00001.parquet``), they are followed.
 
     Args:
         image_column: name of the column with the pictures; by default the first there is of ``image``,
@@ -54,55 +63,65 @@ class Parquet:
         return content
 
     def recognises(self, path: Path) -> bool:
-        """Whether the file starts as Parquet files do."""
-        try:
-            with path.open("rb") as file:
-                return file.read(4) == b"PAR1"
-        except OSError:
-            return False
+        """Whether the file starts as Parquet files do, or the folder has files that end in ``.parquet``."""
+        return bool(shards_in(path)) if path.is_dir() else is_parquet(path)
 
     def read(self, path: Path) -> CaptionedImages:
         """Read names, captions and splits; bytes of pictures stay in the file until they are looked at.
 
         Raises:
-            DatasetError: the file cannot be read, or lacks a column, or a row is wrong; cites the row.
+            DatasetError: a file cannot be read or is missing, or lacks a column, or a row is wrong; cites
+                file and row.
         """
         import pyarrow
         from pyarrow import parquet
 
-        try:
-            with parquet.ParquetFile(path) as file:
-                return self._read(path, file)
-        except (pyarrow.ArrowException, OSError, UnicodeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DatasetError(f"{path} cannot be read as Parquet: {reason}. Fetch the file again.") from None
+        files = shards_in(path) if path.is_dir() else [path]
+        if not files:
+            raise DatasetError(f"{path} holds no files that end in .parquet. Name the folder that does.")
+        check_complete(files)
+        split_of = splits_of(files)
+        found, rows = _Found({}, {}, Splits()), 0
+        for shard in files:
+            try:
+                with parquet.ParquetFile(shard) as file:
+                    self._read(shard, file, found, rows, split_of.get(shard))
+                    rows += file.metadata.num_rows
+            except (pyarrow.ArrowException, OSError, UnicodeError) as error:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise DatasetError(
+                    f"{shard} cannot be read as Parquet: {reason}. Fetch the file again."
+                ) from None
+        captions = {name: tuple(own) for name, own in found.captions.items() if own}
+        return CaptionedImages(captions, found.splits.names, found.images)
 
-    def _read(self, path: Path, file: pyarrow.parquet.ParquetFile) -> CaptionedImages:
+    def _read(
+        self, path: Path, file: pyarrow.parquet.ParquetFile, found: _Found, first: int, split: str | None
+    ) -> None:
+        """Add the rows of one file; ``first`` is the number of its first row in the table."""
         columns = file.schema_arrow.names
         wanted = _IMAGE_COLUMNS if self.image_column is None else (self.image_column,)
         image = column(wanted, columns, str(path), "image_column")
         texts = caption_column(columns, self.caption_column, str(path))
         byte_columns = _byte_columns(file, image)
         stored = _holds_bytes(file, byte_columns)
-        words = _values(file, "split") if "split" in columns else repeat(None)
-        captions: dict[str, list[str]] = {}
-        images: dict[str, StoredImage | bytes] = {}
-        splits = Splits()
+        words = _values(file, "split") if "split" in columns else repeat(split)
         groups = RowGroups(path, byte_columns[0] if byte_columns else "")
-        rows = zip(_names(file, image, path), _values(file, texts), words, _positions(file), strict=False)
+        rows = zip(
+            _names(file, image, path, first), _values(file, texts), words, _positions(file), strict=False
+        )
         for number, (name, value, word, position) in enumerate(rows):
             place = f"{path}, row {number}"
             if stored:
-                images.setdefault(name, ParquetImage(groups, *position, number))
+                found.images.setdefault(name, ParquetImage(groups, *position, number))
             values = [] if value is None else value if isinstance(value, list) else [value]
-            captions.setdefault(name, []).extend(checked(one, str, f"{place}: '{texts}'") for one in values)
-            if word is not None and captions[name]:
-                splits.add(name, checked(word, str, f"{place}: 'split'"), place)
-        found = {name: tuple(own) for name, own in captions.items() if own}
-        return CaptionedImages(found, splits.names, images)
+            captions = found.captions.setdefault(name, [])
+            captions.extend(checked(one, str, f"{place}: '{texts}'") for one in values)
+            if word is not None and captions:
+                found.splits.add(name, checked(word, str, f"{place}: 'split'"), place)
 
 
-def _names(file: pyarrow.parquet.ParquetFile, image: str, path: Path) -> Iterator[str]:
+def _names(file: pyarrow.parquet.ParquetFile, image: str, path: Path, first: int) -> Iterator[str]:
     """Yield the name of the picture in each row."""
     import pyarrow
 
@@ -128,7 +147,7 @@ def _names(file: pyarrow.parquet.ParquetFile, image: str, path: Path) -> Iterato
             raise DatasetError(
                 f"{path}, row {number}: the picture's name is {described(name)}; it must be text."
             )
-        yield str(number) if name is None else name
+        yield str(first + number) if name is None else name
 
 
 def _values(file: pyarrow.parquet.ParquetFile, name: str) -> Iterator[Any]:

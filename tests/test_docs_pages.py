@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 import pytest
-from documentation import CHECKOUT, Block, Workspace, blocks_of, commands_of
+from documentation import CHECKOUT, Block, Workspace, blocks_of, commands_of, tomllib
 
 from capframe.cli import main
 
 DOCS = CHECKOUT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+README = CHECKOUT / "README.md"
 MEASURED = {"results.md", "reliability.md", "performance.md"}
 """Pages whose commands were run once, for hours; here only their options are looked at."""
 
@@ -77,13 +78,33 @@ def test_every_block_of_the_page_runs(
             workspace.run(block)
 
 
+@pytest.mark.slow
+def test_the_python_and_the_plugin_of_the_readme_work(workspace: Workspace) -> None:
+    composed, plugin, announced = blocks_of(README)
+
+    workspace.run(composed)
+    workspace.run(plugin)
+
+    assert Path("run", "config.json").is_file()
+    assert list(workspace.namespace["register_feature_extractors"]()) == ["mean-colour"]
+    (target,) = tomllib.loads(announced.text)["project"]["entry-points"]["capframe"].values()
+    assert f"`{target}.py`" in README.read_text(encoding="utf-8")
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", README.read_text(encoding="utf-8"))
+
+    assert len(targets) > 10
+    assert [target for target in targets if "://" not in target and not (CHECKOUT / target).is_file()] == []
+
+
 def test_blocks_that_are_not_run_are_those_that_are_listed_here() -> None:
     skipped = [block for page in PAGES for block in blocks_of(page) if block.reason]
 
     assert {(block.page, block.text.splitlines()[0]) for block in skipped} == NOT_RUN
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: page.stem)
 def test_commands_of_the_page_have_the_options_they_are_given(page: Path) -> None:
     blocks = [block for block in blocks_of(page) if block.language == "bash"]
     indented = re.findall(r"^(?: {4}\S.*\n(?: {5,}\S.*\n)*)+", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -212,7 +212,7 @@ def _hooks(module: str, offered: dict[str, str]) -> str:
             text += f"    from .{room} import {part.target}\n\n"
             text += f'    return {{"{name}": {part.target}}} if {part.target}.is_dir() else {{}}\n'
         else:
-            text += f'    return {{"{name}": "{module}.{room}:{part.target}"}}\n'
+            text += f'    return {{"{name}": f"{{__name__}}.{room}:{part.target}"}}\n'
     return text
 
 

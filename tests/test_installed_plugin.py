@@ -124,15 +124,15 @@ def test_new_packages_of_every_kind_are_used_while_installed_and_named_when_not(
     folders = {kind: tmp_path / f"capframe-try-{kind}" for kind in NEW}
     for kind, folder in folders.items():
         python("-m", "capframe", "plugins", "new", folder.name, "--kind", kind, "--out", folder)
+    modules = [folder / folder.name.replace("-", "_") for folder in folders.values()]
+    python("-m", "ruff", "check", *folders.values())
+    python("-m", "ruff", "format", "--check", *folders.values())
+    python("-m", "mypy", "--strict", "--allow-subclassing-any", "--ignore-missing-imports", *modules)
     (folders["captioner"] / "train.py").write_text(
         "import sys\nfrom pathlib import Path\nfrom capframe_try_captioner.captioner import train\n"
         "train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=1)\n"
     )
     python(folders["captioner"] / "train.py", captions, captions.parent)
-    modules = [folder / folder.name.replace("-", "_") for folder in folders.values()]
-    python("-m", "ruff", "check", *folders.values())
-    python("-m", "ruff", "format", "--check", *folders.values())
-    python("-m", "mypy", "--strict", "--allow-subclassing-any", "--ignore-missing-imports", *modules)
     python("-m", "pip", "install", "--no-deps", *folders.values())
     assert {status_of(python, f"try-{kind}") for kind in NEW} == {"loaded"}
 

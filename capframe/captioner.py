@@ -26,7 +26,8 @@ from .registry import Registry
 from .scoring import ScoreReport
 from .search import Search, SearchOptions
 from .trained import Trained, train
-from .training import Logs, TrainingOptions
+from .training import Logs
+from .training_options import TrainingOptions
 from .unfinished import check_unbegun, unfinished_run
 
 CAPTIONING_BATCH = 32
@@ -46,7 +47,7 @@ class Captioner:
         decoder: predicts the next word.
         callbacks: Keras callbacks, called while training.
         vocabulary: options of the vocabulary: ``min_count`` (default 5).
-        training: options of the training, see `capframe.training.TrainingOptions`.
+        training: options of the training, see `capframe.training_options.TrainingOptions`.
         registry: where names are looked up; by default everything that is installed.
 
     Raises:

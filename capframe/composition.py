@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from .errors import RunFolderError, UnknownComponentError, UsageError
 from .options import check_options
 from .registry import Component, Kind, Registry, missing_members
-from .training import TrainingOptions
+from .training_options import TrainingOptions
 
 Spec: TypeAlias = Any
 """A name, a ``(name, options)`` pair, or a ready object."""

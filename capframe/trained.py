@@ -199,8 +199,13 @@ def _digest(captions: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
 
 
 def _resumable(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what may change when a training goes on: the number of epochs, and versions of packages."""
-    training = {name: value for name, value in run["training"].items() if name != "epochs"}
+    """Leave out what may change when a training goes on: versions of packages, and the number of epochs.
+
+    (Where the learning rate follows a schedule, the number of epochs decides every step.)
+    """
+    training = dict(run["training"])
+    if training["schedule"] == "constant":
+        del training["epochs"]
     return {**_without(run, "version"), "training": training}
 
 

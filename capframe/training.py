@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .batches import CaptionBatches
-from .errors import TrainingError, UsageError
+from .errors import TrainingError
 from .progress import track
+from .training_options import TrainingOptions
 from .training_state import TrainingStateFile, restore_callback
 from .vocabulary import PAD
 
@@ -28,52 +28,32 @@ LENGTH_GROUPS = 3
 Logs = dict[str, float]
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a captioner is trained.
-
-    Attributes:
-        epochs: passes over the training split, at the most.
-        batch_size: pictures in a batch; each comes with all its captions.
-        learning_rate: of the Adam optimiser, at the start.
-        max_words: longer captions are cut there.
-        seed: of the weights, the dropout and the shuffling.
-    """
-
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    max_words: int = 40
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "max_words"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more.")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"training.seed is {self.seed}; it must be from 0 to 2**32 - 1.")
-        if not self.learning_rate > 0:
-            raise UsageError(f"training.learning_rate is {self.learning_rate}; it must be above 0.")
-
-
-def caption_losses(targets: Any, logits: Any) -> tuple[Any, Any]:
+def caption_losses(targets: Any, logits: Any, smoothing: float = 0.0) -> tuple[Any, Any]:
     """Return the summed cross-entropy over the words of a batch, in nats, and the number of words.
 
     Args:
         targets: int32 ``[C, T]``; padding (id 0) counts for nothing.
         logits: float32 ``[C, T, V]``.
+        smoothing: this share of each target is spread evenly over the vocabulary.
     """
     import tensorflow as tf
 
     words = tf.cast(tf.not_equal(targets, PAD), tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
+    logits = tf.cast(logits, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    if smoothing:
+        even = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+        losses = (1 - smoothing) * losses + smoothing * even
     return tf.reduce_sum(losses * words), tf.reduce_sum(words)
 
 
-def compile_steps(model: keras.Model) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def compile_steps(
+    model: keras.Model, label_smoothing: float = 0.0
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Compile the training step and the validation step of a model that has its optimiser.
 
-    Both map the four arrays of a `Batch` to the summed loss and the number of words.
+    Labels are smoothed in training only. Both map the four arrays of a `Batch` to the summed loss and the
+    number of words.
     """
     import tensorflow as tf
 
@@ -93,7 +73,8 @@ def compile_steps(model: keras.Model) -> tuple[Callable[..., Any], Callable[...,
             rows = slice(captions * group // LENGTH_GROUPS, captions * (group + 1) // LENGTH_GROUPS)
             longest = tf.maximum(tf.reduce_max(width[rows]), 1)
             logits = model([tf.gather(features, pictures[rows]), inputs[rows, :longest]], training=training)
-            sums.append(caption_losses(targets[rows, :longest], logits))
+            smoothing = label_smoothing if training else 0.0
+            sums.append(caption_losses(targets[rows, :longest], logits, smoothing))
         totals, words = zip(*sums, strict=True)
         return tf.add_n(totals), tf.add_n(words)
 
@@ -129,7 +110,7 @@ def fit(
     """Train ``model`` in place, and return the logs of each epoch.
 
     Callbacks are called as Keras calls them. The logs of an epoch are ``epoch`` (from 1), ``loss`` and
-    ``val_loss`` (nats per word), ``learning_rate`` and ``seconds``.
+    ``val_loss`` (nats per word), ``learning_rate`` (of its last step) and ``seconds``.
 
     Args:
         model: what the decoder built.
@@ -149,8 +130,8 @@ def fit(
     """
     import keras
 
-    model.compile(optimizer=keras.optimizers.Adam(options.learning_rate))
-    train_step, validation_step = compile_steps(model)
+    model.compile(optimizer=options.optimizer())
+    train_step, validation_step = compile_steps(model, options.label_smoothing)
     steps = len(train)
     state = state_file.read() if state_file else None
     history: list[Logs] = list(state.history) if state else []
@@ -171,16 +152,18 @@ def fit(
             break
         started = time.perf_counter()
         chain.on_epoch_begin(epoch)
-        learning_rate = float(model.optimizer.learning_rate)
         with track(steps, f"epoch {epoch + 1}/{options.epochs}", enabled=progress) as bar:
             total = words = 0.0
             for step, batch in enumerate(train.epoch(epoch)):
                 chain.on_train_batch_begin(step)
+                if options.scheduled:
+                    model.optimizer.learning_rate.assign(options.rate(epoch + (step + 1) / steps))
                 loss, count = (float(value) for value in train_step(*batch))
                 total, words = total + loss, words + count
                 chain.on_train_batch_end(step, {"loss": loss / count})
                 bar.advance(1)
                 bar.update(f"loss {total / words:.3f}")
+        learning_rate = float(model.optimizer.learning_rate)
         logs: Logs = {"loss": total / words}
         if dev is not None:
             logs["val_loss"] = validation_loss(validation_step, dev)

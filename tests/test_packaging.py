@@ -45,6 +45,7 @@ FLOORS = (
         "scoring",
         "search",
         "training_state",
+        "training_options",
         "training",
         "run_folder",
         "unfinished",

@@ -121,6 +121,26 @@ def test_a_resumed_training_ends_as_one_that_was_never_interrupted(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_training_with_a_schedule_goes_on_with_its_learning_rates(
+    store: FeatureStore, registry: Registry, tmp_path: Path
+) -> None:
+    training = {"epochs": 3, "batch_size": 5, "schedule": "cosine", "warm_up": 0.5, "weight_decay": 0.1}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    captioner(registry, PowerCut(-1), training=training).fit(DATASET, features=store, out=whole)
+    with pytest.raises(KeyboardInterrupt):
+        captioner(registry, PowerCut(1), training=training).fit(DATASET, features=store, out=cut)
+    with pytest.raises(UsageError, match=r"training.epochs = 3, and this is"):
+        captioner(registry, PowerCut(-1), training={**training, "epochs": 4}).fit(
+            DATASET, features=store, out=cut, resume=True
+        )
+    captioner(registry, PowerCut(-1), training=training).fit(DATASET, features=store, out=cut, resume=True)
+    assert files(cut) == files(whole)
+    rates = [float(row[3]) for row in files(whole)["history"][1:]]
+    assert rates == pytest.approx(
+        [1e-3 * 0.5 * (1 + np.cos(np.pi * x / 2.5)) for x in (0.5, 1.5, 2.5)], abs=1e-9
+    )
+
+
 def test_a_training_that_was_killed_after_its_last_epoch_is_only_written_out(
     store: FeatureStore,
     undisturbed: Path,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from capframe import PluginManager, Registry, Vocabulary
 from capframe.batches import CaptionBatches
 from capframe.errors import TrainingError, UsageError
-from capframe.training import TrainingOptions, caption_losses, compile_steps, fit, validation_loss
+from capframe.training import caption_losses, compile_steps, fit, validation_loss
+from capframe.training_options import TrainingOptions
 from capframe.vocabulary import PAD, START
 
 Array = NDArray[Any]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..batches import CaptionBatches
-from ..training import Logs, TrainingOptions, fit
+from ..training import Logs, fit
+from ..training_options import TrainingOptions
 from ..vocabulary import Vocabulary
 from .laws import LawBook, Subject, require
 

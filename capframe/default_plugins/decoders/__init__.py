@@ -7,5 +7,6 @@ from capframe import hookimpl
 
 @hookimpl
 def register_decoders() -> dict[str, str]:
-    """Offer ``add-merge``."""
-    return {"add-merge": "capframe.default_plugins.decoders.add_merge:AddMerge"}
+    """Offer ``add-merge`` and ``transformer``."""
+    home = "capframe.default_plugins.decoders"
+    return {"add-merge": f"{home}.add_merge:AddMerge", "transformer": f"{home}.transformer:Transformer"}

@@ -1,0 +1,130 @@
+"""The transformer decoder: words look at the words before them, and at the regions of the picture.
+
+Source: A. Vaswani et al., "Attention is all you need", NIPS 2017. The normalisation comes before each part:
+R. Xiong et al., "On layer normalization in the transformer architecture", ICML 2020. Embedding and output
+share their weights: O. Press and L. Wolf, "Using the output embedding to improve language models", EACL 2017.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from capframe.errors import OptionError
+
+from .transformer_layers import Block, Regions, Words
+
+
+class Transformer:
+    """Transformer over the words, with attention over the regions of the picture.
+
+    Args:
+        layers: how many blocks lie one on the other.
+        width: of the word embedding and of every block; a multiple of ``heads``.
+        heads: of each attention.
+        feed_forward: width of the hidden layer in a block.
+        dropout: share of features, of embeddings and of what each block adds that is dropped while training.
+        max_words: no caption can be longer.
+
+    Raises:
+        OptionError: a size or share is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int = 2,
+        width: int = 256,
+        heads: int = 8,
+        feed_forward: int = 1024,
+        dropout: float = 0.3,
+        max_words: int = 64,
+    ) -> None:
+        sizes = {"layers": layers, "width": width, "heads": heads, "feed_forward": feed_forward}
+        for name, size in {**sizes, "max_words": max_words}.items():
+            if size < 1:
+                raise OptionError(
+                    f"The decoder 'transformer' cannot take {name}={size}: it must be 1 or more."
+                )
+        if width % heads:
+            raise OptionError(
+                f"The decoder 'transformer' cannot take width={width} with heads={heads}: the width must be "
+                "a multiple of the heads."
+            )
+        if not 0 <= dropout < 1:
+            raise OptionError(
+                f"The decoder 'transformer' cannot take dropout={dropout}: it must be from 0 to below 1."
+            )
+        self.layers = layers
+        self.width = width
+        self.heads = heads
+        self.feed_forward = feed_forward
+        self.dropout = dropout
+        self.max_words = max_words
+
+    def build(self, feature_shape: tuple[int, ...], vocabulary_size: int) -> keras.Model:
+        """Return a model that maps ``[features, tokens]`` to logits ``[B, T, V]``; a vector is one region."""
+        features = keras.Input(feature_shape, dtype="float32", name="features")
+        tokens = keras.Input((None,), dtype="int32", name="tokens")
+        grid = keras.layers.Reshape((-1, feature_shape[-1]), name="grid")(features)
+        regions = Regions(self.width, self.dropout, name="regions")(grid)
+        words = Words(vocabulary_size, self.width, self.dropout, name="words")
+        hidden = words(tokens)
+        for number in range(self.layers):
+            block = Block(self.width, self.heads, self.feed_forward, self.dropout, name=f"block_{number}")
+            hidden = block([hidden, regions])
+        hidden = keras.layers.LayerNormalization(epsilon=1e-5, name="hidden")(hidden)
+        logits = words(hidden)
+        return keras.Model([features, tokens], logits, name="transformer")
+
+    def start(self, model: keras.Model, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return keys and values of the regions, and room for those of the words.
+
+        ``picture`` is ``[B, layers, 2, R, width]``, ``words`` ``[B, layers, 2, max_words, width]`` and
+        ``place`` ``[B]``: how many words there are.
+        """
+        regions = model.get_layer("regions")(model.get_layer("grid")(features))
+        picture = tf.stack([tf.stack(block.look(regions), axis=1) for block in self._blocks(model)], axis=1)
+        batch = tf.shape(features)[0]
+        words = tf.zeros((batch, self.layers, 2, self.max_words + 1, self.width))
+        return {"picture": picture, "words": words, "place": tf.zeros((batch,), tf.int32)}
+
+    def step(
+        self, model: keras.Model, tokens: tf.Tensor, state: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Feed one word: ``tokens`` int32 ``[B]`` -> logits ``[B, V]`` and the next state."""
+        place, words = state["place"], model.get_layer("words")
+        within = tf.debugging.assert_less_equal(
+            place, self.max_words, "A caption is longer than the option max_words of the decoder."
+        )
+        with tf.control_dependencies([within] if within is not None else []):
+            hidden = words.at(tokens, place)
+        here = tf.one_hot(place, self.max_words + 1)[:, None, :, None]
+        seen = tf.sequence_mask(place + 1, self.max_words + 1)
+        memories = []
+        for number, block in enumerate(self._blocks(model)):
+            new = tf.stack(block.remember(hidden), axis=1)
+            memory = state["words"][:, number] + here * new[:, :, None, :]
+            hidden = block.step(
+                hidden, (memory[:, 0], memory[:, 1]), seen, tf.unstack(state["picture"][:, number], axis=1)
+            )
+            memories.append(memory)
+        logits = words(model.get_layer("hidden")(hidden))
+        return logits, {"picture": state["picture"], "words": tf.stack(memories, axis=1), "place": place + 1}
+
+    def attention(self, model: keras.Model, features: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        """Return which regions each word was predicted from, float32 ``[B, T, R]``; each row sums to 1.
+
+        It is the mean over the heads of the last block.
+        """
+        regions = model.get_layer("regions")(model.get_layer("grid")(features))
+        hidden = model.get_layer("words")(tokens)
+        *blocks, last = self._blocks(model)
+        for block in blocks:
+            hidden = block([hidden, regions])
+        return last.attention([hidden, regions])
+
+    def _blocks(self, model: keras.Model) -> list[Any]:
+        return [model.get_layer(f"block_{number}") for number in range(self.layers)]

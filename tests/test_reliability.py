@@ -62,6 +62,16 @@ WRITERS = {
         fill_the_disk()
         write_text(folder / "captions.csv", "a.jpg,a dog\\n" * 100_000)
     """,
+    "the state of a training": """
+        import keras, os
+        from capframe.training_state import TrainingStateFile
+        model = keras.Sequential([keras.Input((200,)), keras.layers.Dense(200)])
+        model.compile(optimizer=keras.optimizers.Adam())
+        model.stop_training = False
+        file = TrainingStateFile(folder / "training_state.npz", {})
+        fill_the_disk()
+        file.write(model, [], [])
+    """,
     "a run folder": """
         from capframe import Captioner, PluginManager, Registry, Vocabulary, run_folder
         from capframe.feature_parts import FeatureSource

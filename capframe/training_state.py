@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import RunFolderError, UsageError
+from .errors import RunFolderError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -115,7 +115,15 @@ class TrainingStateFile:
             return TrainingState(record["history"], record["stopped"], record["callbacks"], **arrays)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            RuntimeError,
+            zipfile.BadZipFile,
+        ) as error:
             raise self._damaged(f"{type(error).__name__}: {error}") from error
 
     def restore(self, state: TrainingState, model: keras.Model) -> None:
@@ -150,9 +158,17 @@ def callback_state(callback: Any) -> dict[str, Any]:
 
     That is what its ``get_state()`` returns, if it has one; or else its public attributes that are numbers,
     texts, truth values, None, or lists and dicts of these, but for the arguments of its constructor.
+
+    Raises:
+        TrainingError: what ``get_state()`` returns is something else.
     """
     if hasattr(callback, "get_state"):
-        state: dict[str, Any] = callback.get_state()
+        state = _plain(callback.get_state())
+        if not isinstance(state, dict):
+            raise TrainingError(
+                f"get_state() of the callback {type(callback).__qualname__} must return a dict of numbers, "
+                "texts, and lists and dicts of these: mend the callback, or leave it out."
+            )
         return state
     makers = [vars(kind)["__init__"] for kind in type(callback).__mro__ if "__init__" in vars(kind)]
     options = {name for maker in makers for name in signature(maker).parameters}

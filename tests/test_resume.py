@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from capframe import Captioner, Dataset, FeatureStore, Registry
-from capframe.errors import RunFolderError, UsageError
+from capframe.errors import RunFolderError, TrainingError, UsageError
 from capframe.features import FeatureSource
 from capframe.training_state import TrainingStateFile, callback_state, restore_callback
 from capframe.unfinished import unfinished_run
@@ -331,6 +331,16 @@ def test_a_callback_may_say_itself_what_its_state_is() -> None:
     callback.calls = set()
     restore_callback(callback, state)
     assert callback.calls == {1, 2}
+
+
+@pytest.mark.parametrize("state", [None, [1], {"seen": {1, 2}}, {3: 4}])
+def test_a_state_that_json_has_no_form_for_is_refused_with_the_name_of_the_callback(state: Any) -> None:
+    class Odd:
+        def get_state(self) -> Any:
+            return state
+
+    with pytest.raises(TrainingError, match=r"get_state\(\) of the callback .*Odd must return"):
+        callback_state(Odd())
 
 
 def test_infinite_losses_survive_the_file(tmp_path: Path) -> None:

@@ -58,13 +58,15 @@ def unfinished_run(path: Path, *, overwrite: bool = False, resume: bool = False)
         raise RunFolderError(
             f"Another process is training in {working}. Wait for it, or choose another folder."
         ) from None
-    with lock:
+    try:
         for old in working.glob(PARTIAL if resume else "*"):
             if old.is_dir():
                 shutil.rmtree(old)
             elif old.name != _LOCK:
                 old.unlink()
         yield working
+    finally:
+        lock.release()
     check_free(path, overwrite)
     (working / _LOCK).unlink(missing_ok=True)
     give_name(working, path)

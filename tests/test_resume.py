@@ -281,6 +281,18 @@ def test_two_processes_do_not_train_one_run(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_training_that_failed_lets_go_of_its_folder(tmp_path: Path) -> None:
+    def fail() -> None:
+        with unfinished_run(tmp_path / "run"):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fail()
+    with unfinished_run(tmp_path / "run", resume=True) as working:
+        assert working.is_dir()
+    assert caught.value.__traceback__ is not None
+
+
 def test_leftovers_of_killed_writers_do_not_reach_the_run_folder(
     cut: Path, store: FeatureStore, registry: Registry
 ) -> None:

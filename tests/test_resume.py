@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -257,27 +258,29 @@ def test_a_damaged_state_is_named_and_nothing_is_lost(
     assert (state.parent / "best_model.keras").is_file()
 
 
-def hold(out: str, begun: Any, end: Any) -> None:
-    with unfinished_run(Path(out)):
-        begun.set()
-        end.wait()
+HOLDER = """
+import sys
+from pathlib import Path
+from capframe.unfinished import unfinished_run
+
+with unfinished_run(Path(sys.argv[1])):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_processes_do_not_train_one_run(tmp_path: Path) -> None:
-    spawned = multiprocessing.get_context("spawn")
-    begun, end = spawned.Event(), spawned.Event()
-    process = spawned.Process(target=hold, args=(str(tmp_path / "run"), begun, end))
-    process.start()
-    assert begun.wait(60)
-    try:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
         with (
             pytest.raises(RunFolderError, match="Another process is training in"),
             unfinished_run(tmp_path / "run", resume=True),
         ):
             raise AssertionError("the work was begun")
-    finally:
-        end.set()
-        process.join()
+        process.communicate()
+    assert process.returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

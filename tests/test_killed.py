@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,9 @@ TRAINING = """
     import capframe.training
     compile_steps = capframe.training.compile_steps
 
-    def compiled(model):  # the clock runs while training does, not while TensorFlow is imported
+    def compiled(*arguments):  # the clock runs while training does, not while TensorFlow is imported
         start_the_clock()
-        return compile_steps(model)
+        return compile_steps(*arguments)
 
     capframe.training.compile_steps = compiled
     captioner.fit(dataset, features=folder / "store", out=folder / "run", resume=True)
@@ -91,58 +92,63 @@ def run(program: str, folder: Path, moment: float = -1) -> bool:
     """Run a program that kills itself after so many seconds; return whether it ended on its own."""
     source = textwrap.dedent(KILLED) + textwrap.dedent(program)
     done = subprocess.run(
-        [sys.executable, "-c", source, str(folder), str(moment)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", source, str(folder), str(moment)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
     )
     assert done.returncode in (0, -9), done.stderr
     return done.returncode == 0
 
 
-def killed_until_done(program: str, folder: Path, longest: float, seed: int) -> int:
-    """Kill a program at random moments, `KILLS` times at the least; let it end; return the kills."""
-    moments = random.Random(seed)
-    kills = 0
-    while not run(program, folder, moments.uniform(0, longest)):
-        kills += 1
-        if kills >= KILLS:
+def killed_often(program: str, scratch: Path, longest: float) -> Iterator[tuple[Path, int]]:
+    """Kill a program at random moments, `KILLS` times in all, and let it end.
+
+    Yields:
+        A folder in which it ended, and how often it was killed there: it may end between two kills, and then
+        another one is begun.
+    """
+    moments = random.Random(0)
+    left = KILLS
+    while left:
+        folder = scratch / f"cut-{left}"
+        folder.mkdir()
+        kills, ended = 0, False
+        while left and not ended:
+            ended = run(program, folder, moments.uniform(0, longest))
+            kills, left = kills + (not ended), left - (not ended)
+        if not ended:
             run(program, folder)
-            break
-    return kills
+        yield folder, kills
 
 
 def test_a_killed_extraction_loses_nothing_and_does_nothing_twice(tmp_path):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        folder.mkdir()
-    run(EXTRACTION, whole)
-    assert killed_until_done(EXTRACTION, cut, longest=0.03, seed=1) == KILLS
-
+    run(EXTRACTION, tmp_path)
     names = [f"{level}.png" for level in range(250)]
-    expected, found = FeatureStore(whole / "store"), FeatureStore(cut / "store")
-    assert sorted(found.names) == sorted(names)
-    np.testing.assert_array_equal(found.gather(names), expected.gather(names))
-    stored = []
-    for part in (cut / "store").glob("*.arrow"):
-        with pa.memory_map(str(part)) as file:
-            stored += pa.ipc.open_file(file).read_all()["image"].to_pylist()
-    assert sorted(stored) == sorted(names)
-    looked_at = (cut / "looked_at").read_text().split()
-    # Two batches make a part: with each kill no more is lost than the part that was open.
-    assert len(looked_at) <= 250 + 4 * KILLS
+    expected = FeatureStore(tmp_path / "store").gather(names)
+    for folder, kills in killed_often(EXTRACTION, tmp_path, longest=0.03):
+        np.testing.assert_array_equal(FeatureStore(folder / "store").gather(names), expected)
+        stored = []
+        for part in (folder / "store").glob("*.arrow"):
+            with pa.memory_map(str(part)) as file:
+                stored += pa.ipc.open_file(file).read_all()["image"].to_pylist()
+        assert sorted(stored) == sorted(names)
+        # Two batches make a part: with each kill no more is lost than the part that was open.
+        assert len((folder / "looked_at").read_text().split()) <= 250 + 4 * kills
 
 
 def test_a_killed_training_ends_with_the_losses_of_one_that_was_not(tmp_path):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        folder.mkdir()
-    run(TRAINING, whole)
-    kills = killed_until_done(TRAINING, cut, longest=1.6, seed=2)
-
     def history(folder: Path) -> np.ndarray:
         return np.genfromtxt(folder / "run" / "history.csv", delimiter=",", skip_header=1)[:, :4]
 
-    assert kills == KILLS
-    np.testing.assert_allclose(history(cut), history(whole), rtol=0, atol=1e-6)
-    assert sorted(path.name for path in (cut / "run").iterdir()) == sorted(
-        path.name for path in (whole / "run").iterdir()
-    )
-    assert sorted(path.name for path in cut.iterdir()) == ["run", "store"]
+    def files(folder: Path) -> list[str]:
+        return sorted(path.name for path in folder.iterdir())
+
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    run(TRAINING, whole)
+    for folder, _ in killed_often(TRAINING, tmp_path, longest=1.6):
+        np.testing.assert_allclose(history(folder), history(whole), rtol=0, atol=1e-6)
+        assert files(folder / "run") == files(whole / "run")
+        assert files(folder) == ["run", "store"]

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,8 +113,7 @@ def killed_often(program: str, scratch: Path, longest: float) -> Iterator[tuple[
     moments = random.Random(0)
     left = KILLS
     while left:
-        folder = scratch / f"cut-{left}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=scratch))
         kills, ended = 0, False
         while left and not ended:
             ended = run(program, folder, moments.uniform(0, longest))

@@ -70,8 +70,8 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget the losses of an earlier training."""
         super().on_train_begin(logs)
-        # Some versions of Keras set these after the first epoch only, which would undo what a training that goes
-        # on has given back.
+        # Some versions of Keras set these after the first epoch only, which would undo what a training that
+        # goes on has given back.
         self.monitor_op, self.min_delta, self.best = keras.ops.less, -self._least_fall, float("inf")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -1,6 +1,5 @@
 """The extractors: that there is one for every network, and that they give what Keras' own code gives."""
 
-import importlib
 import inspect
 import subprocess
 import sys
@@ -70,10 +69,9 @@ def agrees(name, folder, monkeypatch):
     images = np.random.default_rng(5).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8)
     module = NETWORKS[name].module
     # Keras takes the file for what it has downloaded: so the network is just what ImageNet's would be.
-    made = importlib.import_module(getattr(keras.applications, name).__module__)
     with monkeypatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a side that differs
-        patch.setattr(made.file_utils, "get_file", lambda *arguments, **options: str(path))
+        patch.setattr("keras.src.utils.file_utils.get_file", lambda *arguments, **options: str(path))
         network = getattr(keras.applications, name)(include_top=False, input_shape=(SIDE, SIDE, 3))
     prepare = getattr(keras.applications, module).preprocess_input
     grid = np.asarray(network(prepare(images.astype(np.float32)), training=False))

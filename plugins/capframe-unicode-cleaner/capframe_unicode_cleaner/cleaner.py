@@ -17,7 +17,17 @@ _UNSPACED = (
 )
 _JOINERS = "\u200c\u200d"  # with these, Persian and the scripts of India join or part letters inside a word
 _RUN = re.compile(f"[{_UNSPACED}][{_UNSPACED}\u0300-\u036f{_JOINERS}]*")
-_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"))
+_VIRAMA = 9  # combining class of the signs that take the vowel from a letter
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"),
+        # Spaces that are not among what str.split() cuts at: of zero width, and the fillers of Korean.
+        **dict.fromkeys("\u200b\u115f\u1160\u3164\uffa0", " "),
+        # These only choose between pictures of one character (emoji and text, say), or cannot be seen at all.
+        **dict.fromkeys((0x034F, 0x17B4, 0x17B5, *range(0x180B, 0x1810)), None),
+        **dict.fromkeys((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)), None),
+    }
+)
 
 
 class UnicodeCleaner:
@@ -29,9 +39,10 @@ class UnicodeCleaner:
     Args:
         form: Unicode normal form. NFC keeps what looks different apart; NFKC also makes full-width letters,
             ligatures and the like plain.
-        casefold: fold upper and lower case together.
+        casefold: fold upper and lower case together, as no language in particular does: *ß* becomes *ss*.
         digits: keep digits; without, they part words as punctuation does.
-        inner: punctuation that is kept between two letters, for instance the apostrophe of *l'homme*.
+        inner: punctuation that is kept between two letters, as the apostrophe of *l'homme* and the dot of
+            *col·lecció* are.
         segment: cut scripts without spaces into words.
     """
 
@@ -40,12 +51,12 @@ class UnicodeCleaner:
         form: Literal["NFC", "NFKC"] = "NFC",
         casefold: bool = True,
         digits: bool = True,
-        inner: str = "'",
+        inner: str = "'·",
         segment: bool = True,
     ) -> None:
         self.form = form
         self.casefold = casefold
-        self.kept = "LMN" if digits else "LM"
+        self.kept = "LN" if digits else "L"
         self.inner = frozenset(inner)
         self.segment = segment
 
@@ -57,24 +68,52 @@ class UnicodeCleaner:
         return clean
 
     def _cleaned(self, text: str) -> str:
-        text = unicodedata.normalize(self.form, text).translate(_APOSTROPHES)
+        text = unicodedata.normalize(self.form, text).translate(_PLAIN)
         if self.casefold:
             text = unicodedata.normalize(self.form, text.casefold())
-        letters = "".join(
-            character if self._stays(text, place) else " " for place, character in enumerate(text)
-        )
+        text = self._lettered(text)
         if self.segment:
-            letters = _RUN.sub(lambda run: f" {_segmented(run[0])} ", letters)
-        return " ".join(letters.split())
+            text = _RUN.sub(lambda run: f" {_segmented(run[0])} ", text)
+        words = _whole_words(text)
+        return " ".join(map(_with_final_sigma, words) if self.casefold else words)
 
-    def _stays(self, text: str, place: int) -> bool:
-        character = text[place]
-        if character not in self.inner and character not in _JOINERS:
-            return unicodedata.category(character)[0] in self.kept
-        around = text[place - 1 : place] + text[place + 1 : place + 2]
-        return len(around) == 2 and all(unicodedata.category(letter)[0] in "LM" for letter in around)
+    def _lettered(self, text: str) -> str:
+        """Keep letters, digits, their marks and what joins them; put spaces for the rest."""
+        kept = " "
+        kinds = [unicodedata.category(character) for character in text]
+        for character, kind, following in zip(text, kinds, [*kinds, "Zs"][1:], strict=True):
+            before = unicodedata.category(kept[-1])[0]
+            if kind[0] in self.kept:
+                kept += character
+            elif kind in ("Mn", "Mc"):
+                # A mark goes with its letter: that of an emoji must not be left as a word.
+                kept += character if before in "LMN" or kept[-1] in _JOINERS else " "
+            elif character in _JOINERS:
+                inside = before in "LM" and following[0] in "LM"
+                kept += character if inside or unicodedata.combining(kept[-1]) == _VIRAMA else ""
+            elif character in self.inner:
+                kept += character if before in "LM" and following[0] == "L" else " "
+            elif kind not in ("Cf", "Me"):  # marks of direction, soft hyphens and frames leave a word whole
+                kept += " "
+        return kept
 
 
 def _segmented(run: str) -> str:
     breaker = WordBreaker(run, "und")
     return " ".join(run[start:end] for start, end in breaker.segments())
+
+
+def _whole_words(text: str) -> list[str]:
+    """Split at spaces, but leave a mark with the letter that it was cut from, of whatever script."""
+    words: list[str] = []
+    for word in text.split():
+        if words and unicodedata.category(word[0])[0] == "M":
+            words[-1] += word
+        else:
+            words.append(word)
+    return words
+
+
+def _with_final_sigma(word: str) -> str:
+    """Write the last letter of a Greek word as Greek does; folding makes one sigma of both."""
+    return word[:-1] + "ς" if word.endswith("σ") and len(word) > 1 else word

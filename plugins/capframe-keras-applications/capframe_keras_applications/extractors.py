@@ -83,10 +83,15 @@ class KerasNetwork:
         make = partial(
             getattr(keras.applications, self.name), include_top=False, input_shape=(*self.image_size, 3)
         )
-        try:
-            network = make(weights=None)
-        except ValueError as error:
-            raise OptionError(f"'{self._offered}' cannot take side={self.image_size[0]}: {error}") from error
+        network: Any = None
+        if weights != IMAGENET or self.image_size[0] != NETWORKS[self.name].side:
+            # Shows whether the network takes this side, before anything is downloaded.
+            try:
+                network = make(weights=None)
+            except ValueError as error:
+                raise OptionError(
+                    f"'{self._offered}' cannot take side={self.image_size[0]}: {error}"
+                ) from error
         try:
             if weights == IMAGENET:
                 # Keras draws the progress of a download on the standard output, where captions may be going,

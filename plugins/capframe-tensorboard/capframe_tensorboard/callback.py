@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +46,8 @@ class TensorBoard(keras.callbacks.Callback):
         self.samples = samples
         self._writers: dict[str, Any] = {}
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note the learning rate, which other callbacks may change at the end of the epoch."""
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the learning rate: of the epoch's last step, before other callbacks change it."""
         self._learning_rate = float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -78,10 +79,15 @@ class TensorBoard(keras.callbacks.Callback):
         return self._writers[split]
 
     def _write_samples(self, samples: Sequence[CaptionSample], step: int) -> None:
-        rows = "".join(f"| {sample.image} | {sample.caption} |\n" for sample in samples)
+        rows = "".join(f"| {_cell(sample.image)} | {_cell(sample.caption)} |\n" for sample in samples)
         tf.summary.text("captions", f"| picture | caption |\n| --- | --- |\n{rows}", step=step)
         shown = [(sample.picture, sample.caption, None) for sample in samples if sample.picture is not None]
         if shown:
             with tempfile.TemporaryDirectory() as scratch:
                 sheet = Image.open(picture_sheet(shown, Path(scratch) / "samples.png")).convert("RGB")
             tf.summary.image("pictures", np.asarray(sheet)[None], step=step)
+
+
+def _cell(text: str) -> str:
+    """Write what Markdown takes for a sign of its own as HTML does, so that it stands as it is."""
+    return re.sub(r"[!#$%&()*+:;<=>?@\[\\\]^_`{|}~]", lambda sign: f"&#{ord(sign[0])};", text)

@@ -133,7 +133,7 @@ class Captioner:
         composition.training_options = TrainingOptions(**check_options("training", TrainingOptions, options))
         for part in (composition.decoder, *composition.callbacks):
             _ = part.value  # options out of range are an error now, not after hours of extraction
-        with tempfile.TemporaryDirectory(prefix="capframe-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="capframe-", ignore_cleanup_errors=True) as scratch:
             store = extraction.training_features(
                 composition,
                 dataset,

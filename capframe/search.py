@@ -9,7 +9,7 @@ still reach the score of the best finished one. A beam of 1 is greedy search.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,10 +94,12 @@ class Search:
             options: beam width, bounds and length penalty.
 
         Returns:
-            Token ids int32 ``[N, max_words]`` without ``<start>``, ``<end>`` and after it ``<pad>``;
-            and scores float32 ``[N]``.
+            Token ids int32 ``[N, max_words]`` (fewer where the decoder's ``max_words`` is lower) without
+            ``<start>``, ``<end>`` and after it ``<pad>``; and scores float32 ``[N]``.
         """
         options = options or SearchOptions()
+        most = min(options.max_words, getattr(self.decoder, "max_words", options.max_words))
+        options = replace(options, max_words=most, min_words=min(options.min_words, most))
         if options.beam not in self._compiled:
             self._compiled[options.beam] = _compile(self.decoder, self.model, options.beam)
         search = self._compiled[options.beam]

@@ -136,7 +136,9 @@ def train(
 
     clean = {
         split: {
-            image: composition.clean(texts) for image, texts in dataset.split(split).items() if image in store
+            image: composition.clean(texts)
+            for image, texts in dataset.split(split).items()
+            if texts and image in store
         }
         for split in ("train", "dev")
         if split in dataset.splits
@@ -206,10 +208,13 @@ def _resumable(run: Mapping[str, Any]) -> dict[str, Any]:
     training = dict(run["training"])
     if training["schedule"] == "constant":
         del training["epochs"]
-    return {**_without(run, "version"), "training": training}
+    return {**{part: _unversioned(record) for part, record in run.items()}, "training": training}
 
 
-def _without(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return {name: _without(item, key) for name, item in value.items() if name != key}
-    return [_without(item, key) for item in value] if isinstance(value, list) else value
+def _unversioned(record: Any) -> Any:
+    """Leave out of the record of a component, or of several, which version of its package it is of."""
+    if isinstance(record, list):
+        return [_unversioned(one) for one in record]
+    if isinstance(record, dict) and "package" in record:
+        return {name: value for name, value in record.items() if name != "version"}
+    return record

@@ -156,22 +156,24 @@ def fit(
             total = words = 0.0
             for step, batch in enumerate(train.epoch(epoch)):
                 chain.on_train_batch_begin(step)
-                if options.scheduled:
+                if options.schedule != "constant" or epoch + step / steps < options.warm_up:
                     model.optimizer.learning_rate.assign(options.rate(epoch + (step + 1) / steps))
                 loss, count = (float(value) for value in train_step(*batch))
                 total, words = total + loss, words + count
                 chain.on_train_batch_end(step, {"loss": loss / count})
                 bar.advance(1)
                 bar.update(f"loss {total / words:.3f}")
+                if model.stop_training:
+                    break
         learning_rate = float(model.optimizer.learning_rate)
         logs: Logs = {"loss": total / words}
         if dev is not None:
             logs["val_loss"] = validation_loss(validation_step, dev)
-        if not all(np.isfinite(value) for value in logs.values()):
+        if bad := [value for value in logs.values() if not np.isfinite(value)]:
             raise TrainingError(
-                f"The loss of epoch {epoch + 1} is {logs['loss']}. Lower the learning rate "
-                f"(training.learning_rate, now {learning_rate:g}) or check the features for values that are "
-                "not numbers."
+                f"The loss of epoch {epoch + 1} is {bad[0]}. Lower the learning rate "
+                f"(training.learning_rate, now {options.learning_rate:g}) or check the features for values "
+                "that are not numbers."
             )
         chain.on_epoch_end(epoch, dict(logs))
         logs = {"epoch": epoch + 1, **logs, "learning_rate": learning_rate}

@@ -56,11 +56,6 @@ class TrainingOptions:
         if self.label_smoothing >= 1:
             raise UsageError(f"training.label_smoothing is {self.label_smoothing}; it must be below 1.")
 
-    @property
-    def scheduled(self) -> bool:
-        """Whether each step has a learning rate of its own."""
-        return self.schedule != "constant" or self.warm_up > 0
-
     def rate(self, epochs: float) -> float:
         """Return the learning rate after so many epochs of training, parts of epochs counted."""
         if epochs < self.warm_up:

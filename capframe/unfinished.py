@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,15 +60,19 @@ def unfinished_run(path: Path, *, overwrite: bool = False, resume: bool = False)
             f"Another process is training in {working}. Wait for it, or choose another folder."
         ) from None
     try:
-        for old in working.glob(PARTIAL if resume else "*"):
+        check_unbegun(path, overwrite=overwrite, resume=resume)  # another process may just have finished it
+        # Without a state there is nothing to go on with: a model left there may be of another training.
+        for old in working.glob(PARTIAL if resume and (working / STATE).exists() else "*"):
             if old.is_dir():
                 shutil.rmtree(old)
             elif old.name != _LOCK:
                 old.unlink()
         yield working
+        check_free(path, overwrite)
+        if os.name == "nt":  # where a folder with an open file cannot be renamed
+            lock.release()
+        give_name(working, path)
     finally:
         lock.release()
-    check_free(path, overwrite)
-    (working / _LOCK).unlink(missing_ok=True)
-    give_name(working, path)
-    (path / STATE).unlink(missing_ok=True)
+    for name in (_LOCK, STATE):
+        (path / name).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -202,6 +203,48 @@ def test_what_finished_no_epoch_may_be_begun_anew_and_resuming_may_begin(
     for resume in (False, True, False):
         with pytest.raises(KeyboardInterrupt):
             captioner(registry, PowerCut(0)).fit(DATASET, features=store, out=tmp_path / "run", resume=resume)
+
+
+def test_a_model_without_a_state_is_not_taken_for_one_of_this_training(
+    cut: Path, store: FeatureStore, registry: Registry
+) -> None:
+    working = cut.with_name("run.unfinished")
+    (working / "training_state.npz").unlink()
+    with unfinished_run(cut, resume=True) as folder:
+        assert not (folder / "best_model.keras").exists()
+
+
+def test_a_run_that_another_process_has_just_finished_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire = filelock.FileLock.acquire
+
+    def late(lock: Any, *arguments: Any, **options: Any) -> Any:
+        (tmp_path / "run").mkdir()
+        return acquire(lock, *arguments, **options)
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", late)
+    with pytest.raises(RunFolderError, match="exists already"), unfinished_run(tmp_path / "run", resume=True):
+        raise AssertionError("the work was begun")
+
+
+def test_the_folder_is_still_locked_when_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot rename a folder with an open file")
+
+    def named(working: Path, path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", HOLDER, str(path)], input="", capture_output=True, text=True, check=False
+        )
+        assert "Another process is training" in done.stderr
+        working.rename(path)
+
+    monkeypatch.setattr("capframe.unfinished.give_name", named)
+    with unfinished_run(tmp_path / "run"):
+        pass
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_more_epochs_may_be_asked_for_when_training_goes_on(

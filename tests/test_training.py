@@ -307,6 +307,32 @@ def test_callbacks_are_called_in_the_order_of_keras_with_the_logs(tmp_path: Path
     assert [logs["learning_rate"] for logs in history] == pytest.approx([0.01, 0.005])
 
 
+def test_callbacks_may_lower_the_learning_rate_after_the_warm_up(tmp_path: Path) -> None:
+    import keras
+
+    class Halving(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.optimizer.learning_rate = float(self.model.optimizer.learning_rate) / 2
+
+    _, history = trained(tmp_path, callbacks=[Halving()], epochs=3, warm_up=1.0, learning_rate=0.02)
+    assert [logs["learning_rate"] for logs in history] == pytest.approx([0.02, 0.01, 0.005])
+
+
+def test_a_callback_may_stop_training_within_an_epoch(tmp_path: Path) -> None:
+    import keras
+
+    batches: list[int] = []
+
+    class Stopping(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            batches.append(batch)
+            self.model.stop_training = True
+
+    _, history = trained(tmp_path, callbacks=[Stopping()], batch_size=2)
+    assert batches == [0]
+    assert len(history) == 1
+
+
 def test_a_loss_that_is_no_number_ends_training_before_anything_is_written(tmp_path: Path) -> None:
     import keras
 

@@ -30,12 +30,6 @@ def test_the_learning_rate_follows_the_schedule(options: dict[str, Any], rates: 
     assert {epochs: chosen.rate(epochs) for epochs in rates} == pytest.approx(rates)
 
 
-def test_only_a_schedule_or_warm_up_takes_the_rate_from_the_callbacks() -> None:
-    assert not TrainingOptions().scheduled
-    assert TrainingOptions(schedule="cosine").scheduled
-    assert TrainingOptions(warm_up=0.5).scheduled
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [

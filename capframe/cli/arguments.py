@@ -79,8 +79,8 @@ def run_folder_of(run: str | None, registry: Registry) -> Path:
     if run is None:
         if not names:
             raise UsageError(
-                "Which captioner? Give --run FOLDER, a run that 'capframe train' left, or install a trained "
-                "one: python -m pip install capframe-flickr8k."
+                "Which captioner? Give --run FOLDER, a run that 'capframe train' left, or install a package "
+                "that offers a trained one."
             )
         if len(names) > 1:
             raise UsageError(

@@ -184,7 +184,7 @@ def train_run(
         on_epoch=lambda logs: remark(_epoch_line(logs, options.epochs)),
     )
     best = min(history, key=lambda logs: logs.get("val_loss", logs["loss"]))
-    remark(f"Run folder: {out} (the weights of epoch {best['epoch']:g}).")
+    remark(f"Run folder: {out} (the lowest loss came in epoch {best['epoch']:g}).")
 
 
 def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStore:

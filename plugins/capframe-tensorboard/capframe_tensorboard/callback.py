@@ -37,7 +37,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder: str = "tensorboard", samples: bool = True) -> None:
         super().__init__()
-        if Path(folder).is_absolute() or ".." in Path(folder).parts or not Path(folder).parts:
+        if Path(folder).anchor or ".." in Path(folder).parts or not Path(folder).parts:
             raise OptionError(
                 f"The callback 'tensorboard' cannot take folder={folder!r}: give the name of a folder in the "
                 "run folder."
@@ -45,6 +45,10 @@ class TensorBoard(keras.callbacks.Callback):
         self.folder = folder
         self.samples = samples
         self._writers: dict[str, Any] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the files of an earlier training, which may have been interrupted."""
+        self.on_train_end()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the learning rate: of the epoch's last step, before other callbacks change it."""

@@ -95,6 +95,40 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TeacherForcing(Protocol):
+    """What a decoder may offer besides, to be trained faster: each picture once, and no padding.
+
+    Its logits are then ``hidden @ kernel + bias``, equal to those of ``build``'s model to 1e-4 where nothing
+    is dropped. A decoder without it is trained by its model alone.
+    """
+
+    def hidden_words(
+        self,
+        model: keras.Model,
+        features: tf.Tensor,
+        pictures: tf.Tensor,
+        tokens: tf.Tensor,
+        training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return hidden states float32 ``[W, U]`` and places int32 ``[W]`` of the words, in any order.
+
+        Args:
+            model: what ``build`` returned.
+            features: float32 ``[P, *feature_shape]``, of each picture.
+            pictures: int32 ``[C]``: which of the P pictures each caption describes.
+            tokens: int32 ``[C, T]``; 0 is padding, only at the end.
+            training: whether to drop features and words.
+
+        A place is where the word stands in ``tokens``, read row by row; no padding is among them.
+        """
+        ...
+
+    def output_weights(self, model: keras.Model) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the kernel float32 ``[U, V]`` and the bias float32 ``[V]`` of the last layer."""
+        ...
+
+
 class StoredImage(Protocol):
     """A picture file that is read when it is looked at: a ``pathlib.Path``, or what else has this method."""
 

@@ -180,6 +180,7 @@ def train(
         batches("dev") if clean.get("dev") else None,
         [callback.build() for callback in composition.callbacks],
         options,
+        decoder=composition.decoder.value,
         params={"run_folder": str(folder), "caption_samples": samples},
         state_file=TrainingStateFile(folder / STATE, _resumable(run)) if keep_state else None,
         on_epoch=record,

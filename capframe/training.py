@@ -15,10 +15,12 @@ import numpy as np
 
 from .batches import CaptionBatches
 from .errors import TrainingError
+from .interfaces import TeacherForcing
 from .progress import track
 from .training_options import TrainingOptions
 from .training_state import TrainingStateFile, restore_callback
 from .vocabulary import PAD
+from .word_losses import caption_losses, word_losses
 
 if TYPE_CHECKING:
     import keras
@@ -28,32 +30,13 @@ LENGTH_GROUPS = 3
 Logs = dict[str, float]
 
 
-def caption_losses(targets: Any, logits: Any, smoothing: float = 0.0) -> tuple[Any, Any]:
-    """Return the summed cross-entropy over the words of a batch, in nats, and the number of words.
-
-    Args:
-        targets: int32 ``[C, T]``; padding (id 0) counts for nothing.
-        logits: float32 ``[C, T, V]``.
-        smoothing: this share of each target is spread evenly over the vocabulary.
-    """
-    import tensorflow as tf
-
-    words = tf.cast(tf.not_equal(targets, PAD), tf.float32)
-    logits = tf.cast(logits, tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    if smoothing:
-        even = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
-        losses = (1 - smoothing) * losses + smoothing * even
-    return tf.reduce_sum(losses * words), tf.reduce_sum(words)
-
-
 def compile_steps(
-    model: keras.Model, label_smoothing: float = 0.0
+    model: keras.Model, label_smoothing: float = 0.0, decoder: object = None
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Compile the training step and the validation step of a model that has its optimiser.
 
     Labels are smoothed in training only. Both map the four arrays of a `Batch` to the summed loss and the
-    number of words.
+    number of words. A ``decoder`` that offers `TeacherForcing` computes each picture once and no padding.
     """
     import tensorflow as tf
 
@@ -66,6 +49,12 @@ def compile_steps(
 
     def losses(batch: Any, training: bool) -> Any:
         features, pictures, inputs, targets = batch
+        smoothing = label_smoothing if training else 0.0
+        if isinstance(decoder, TeacherForcing):
+            hidden, places = decoder.hidden_words(model, features, pictures, inputs, training)
+            words = tf.gather(tf.reshape(targets, [-1]), places)
+            total = tf.reduce_sum(word_losses(words, hidden, *decoder.output_weights(model), smoothing))
+            return total, tf.cast(tf.size(words), tf.float32)
         # Groups of like length need less padding, and run side by side.
         captions, width = tf.shape(targets)[0], tf.reduce_sum(tf.cast(targets != PAD, tf.int32), axis=1)
         sums = []
@@ -73,7 +62,6 @@ def compile_steps(
             rows = slice(captions * group // LENGTH_GROUPS, captions * (group + 1) // LENGTH_GROUPS)
             longest = tf.maximum(tf.reduce_max(width[rows]), 1)
             logits = model([tf.gather(features, pictures[rows]), inputs[rows, :longest]], training=training)
-            smoothing = label_smoothing if training else 0.0
             sums.append(caption_losses(targets[rows, :longest], logits, smoothing))
         totals, words = zip(*sums, strict=True)
         return tf.add_n(totals), tf.add_n(words)
@@ -102,6 +90,7 @@ def fit(
     callbacks: Sequence[Any],
     options: TrainingOptions,
     *,
+    decoder: object = None,
     params: Mapping[str, Any],
     state_file: TrainingStateFile | None = None,
     on_epoch: Callable[[list[Logs]], None] = lambda history: None,
@@ -118,6 +107,7 @@ def fit(
         dev: batches that the validation loss is taken on.
         callbacks: called while training.
         options: how to train.
+        decoder: what built the model; where it offers `TeacherForcing`, that is used.
         params: what callbacks find in ``self.params``, besides ``epochs``, ``steps`` and ``initial_epoch``.
         state_file: the state is written there after each epoch; what it holds is gone on with.
         on_epoch: called after each epoch, with the logs of all.
@@ -131,7 +121,7 @@ def fit(
     import keras
 
     model.compile(optimizer=options.optimizer())
-    train_step, validation_step = compile_steps(model, options.label_smoothing)
+    train_step, validation_step = compile_steps(model, options.label_smoothing, decoder)
     steps = len(train)
     state = state_file.read() if state_file else None
     history: list[Logs] = list(state.history) if state else []

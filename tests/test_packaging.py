@@ -47,6 +47,7 @@ FLOORS = (
         "training_state",
         "training_options",
         "training",
+        "word_losses",
         "run_folder",
         "unfinished",
         "run_folder_checks",

@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from capframe.errors import OptionError
 
+from .packed_lstm import pack, packed_lstm
+
 
 class AddMerge:
     """Embedding + LSTM over the words, a dense projection of the picture, merged at every position.
@@ -89,12 +91,7 @@ class AddMerge:
 
     def start(self, model: keras.Model, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the picture's projection ``[B, units]`` and an LSTM state of zeros."""
-        names = ("picture_regions", "picture_mean", "picture_normalised", "picture", "merge_picture")
-        present = {layer.name for layer in model.layers}
-        picture = features
-        for name in names:
-            if name in present:
-                picture = model.get_layer(name)(picture)
+        picture = self._picture(model, features, training=False)
         zeros = tf.zeros_like(picture)
         return {"picture": picture, "hidden": zeros, "cell": zeros}
 
@@ -109,3 +106,35 @@ class AddMerge:
         merged = model.get_layer("hidden")(state["picture"] + words)
         logits = model.get_layer("logits")(merged)
         return logits, {"picture": state["picture"], "hidden": hidden, "cell": cell}
+
+    def hidden_words(
+        self,
+        model: keras.Model,
+        features: tf.Tensor,
+        pictures: tf.Tensor,
+        tokens: tf.Tensor,
+        training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the hidden layer of each word that is no padding, and where it stands in ``tokens``."""
+        places, sizes = pack(tokens)
+        picture = self._picture(model, features, training)
+        words = model.get_layer("word_embedding")(tf.gather(tf.reshape(tokens, [-1]), places))
+        words = model.get_layer("word_dropout")(words, training=training)
+        words = packed_lstm(words, sizes, model.get_layer("words").cell)
+        if self.merge == "concat":
+            words = model.get_layer("merge_words")(words)
+        own = tf.gather(picture, tf.gather(pictures, places // tf.shape(tokens)[1]))
+        return model.get_layer("hidden")(words + own), places
+
+    def output_weights(self, model: keras.Model) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return kernel ``[units, V]`` and bias ``[V]`` of the last layer."""
+        logits = model.get_layer("logits")
+        return logits.kernel, logits.bias
+
+    def _picture(self, model: keras.Model, features: tf.Tensor, training: bool) -> tf.Tensor:
+        present = {layer.name for layer in model.layers}
+        for name in ("picture_regions", "picture_mean", "picture_normalised"):
+            if name in present:
+                features = model.get_layer(name)(features)
+        picture = model.get_layer("picture")(model.get_layer("picture_dropout")(features, training=training))
+        return model.get_layer("merge_picture")(picture) if self.merge == "concat" else picture

@@ -7,7 +7,7 @@ share their weights: O. Press and L. Wolf, "Using the output embedding to improv
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -114,6 +114,32 @@ class Transformer:
         logits = words(model.get_layer("hidden")(hidden))
         return logits, {"picture": state["picture"], "words": tf.stack(memories, axis=1), "place": place + 1}
 
+    def hidden_words(
+        self,
+        model: keras.Model,
+        features: tf.Tensor,
+        pictures: tf.Tensor,
+        tokens: tf.Tensor,
+        training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the last hidden state of each word that is no padding, and where it stands in ``tokens``."""
+        length = tf.shape(tokens)[1]
+        places = tf.cast(tf.where(tf.reshape(tokens, [-1]) != 0)[:, 0], tf.int32)
+        captions = Spread(places, tf.shape(tokens)[0], length)
+        own = tf.gather(pictures, places // length)
+        regions = model.get_layer("regions")(model.get_layer("grid")(features), training=training)
+        by_picture = Spread.of(own, tf.shape(features)[0])
+        words = tf.gather(tf.reshape(tokens, [-1]), places)
+        hidden = model.get_layer("words").at(words, places % length, training)
+        for block in self._blocks(model):
+            hidden = block.packed(hidden, captions, by_picture, regions, training)
+        return model.get_layer("hidden")(hidden), places
+
+    def output_weights(self, model: keras.Model) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return kernel ``[width, V]``, the turned embedding, and bias ``[V]`` of the last layer."""
+        words = model.get_layer("words")
+        return tf.transpose(words.embedding), words.bias
+
     def attention(self, model: keras.Model, features: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
         """Return which regions each word was predicted from, float32 ``[B, T, R]``; each row sums to 1.
 
@@ -128,3 +154,31 @@ class Transformer:
 
     def _blocks(self, model: keras.Model) -> list[Any]:
         return [model.get_layer(f"block_{number}") for number in range(self.layers)]
+
+
+class Spread(NamedTuple):
+    """Where each of W words goes in an array of ``groups`` rows of ``most`` places, read row by row."""
+
+    places: tf.Tensor
+    groups: tf.Tensor
+    most: tf.Tensor
+
+    @classmethod
+    def of(cls, group: tf.Tensor, groups: tf.Tensor) -> Spread:
+        """Put words into their groups, one after the other: ``group`` is int32 ``[W]``."""
+        counts = tf.math.bincount(group, minlength=groups, maxlength=groups)
+        order = tf.argsort(group, stable=True)
+        first = tf.gather(tf.cumsum(counts, exclusive=True), tf.gather(group, order))
+        within = tf.scatter_nd(order[:, None], tf.range(tf.size(group)) - first, [tf.size(group)])
+        most = tf.reduce_max(counts)
+        return cls(group * most + within, groups, most)
+
+    def spread(self, words: tf.Tensor) -> tf.Tensor:
+        """Map ``[W, width]`` to ``[groups, most, width]``; what is left over is 0."""
+        width = words.shape[-1]
+        flat = tf.scatter_nd(self.places[:, None], words, [self.groups * self.most, width])
+        return tf.reshape(flat, [self.groups, self.most, width])
+
+    def collect(self, spread: tf.Tensor) -> tf.Tensor:
+        """Map ``[groups, most, width]`` back to ``[W, width]``."""
+        return tf.gather_nd(tf.reshape(spread, [-1, spread.shape[-1]]), self.places[:, None])

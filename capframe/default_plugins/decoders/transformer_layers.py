@@ -48,9 +48,9 @@ class Words(_Sized):
             return ops.matmul(words, ops.transpose(self.embedding)) + self.bias
         return self._embedded(words, ops.arange(ops.shape(words)[1]), training)
 
-    def at(self, words: Any, places: Any) -> Any:
-        """Embed one word of each caption: ids ``[B]`` at places ``[B]`` -> ``[B, width]``."""
-        return self._embedded(words, places, training=False)
+    def at(self, words: Any, places: Any, training: bool = False) -> Any:
+        """Embed single words: ids ``[B]`` at places ``[B]`` -> ``[B, width]``."""
+        return self._embedded(words, places, training)
 
     def _embedded(self, words: Any, places: Any, training: bool) -> Any:
         embedded = ops.take(self.embedding, words, axis=0) * self.width**0.5
@@ -147,6 +147,26 @@ class Block(_Sized):
         """
         return self._pass(hidden[:, None], words, seen[:, None, None, :], picture, False)[:, 0]
 
+    def packed(self, hidden: Any, captions: Any, pictures: Any, regions: Any, training: bool) -> Any:
+        """Do as ``call`` does, for words without padding and with each picture once.
+
+        Args:
+            hidden: of all words, ``[W, width]``.
+            captions: spreads words over captions, in order, and collects them.
+            pictures: spreads words over pictures, in any order, and collects them.
+            regions: of each picture, ``[P, R, width]``.
+            training: whether to drop.
+        """
+        keys, values = (captions.spread(words) for words in self.remember(hidden))
+        query = captions.spread(self.words[0](self.norms[0](hidden)))
+        mixed = captions.collect(self._mixed(values, self._weights(query, keys, _before(query))))
+        hidden = hidden + self.drop(self.words[3](mixed), training=training)
+        keys, values = self.look(regions)
+        query = pictures.spread(self.picture[0](self.norms[1](hidden)))
+        mixed = pictures.collect(self._mixed(values, self._weights(query, keys)))
+        hidden = hidden + self.drop(self.picture[3](mixed), training=training)
+        return hidden + self.drop(self.outer(self.inner(self.norms[2](hidden))), training=training)
+
     def attention(self, both: Any) -> Any:
         """Return the weights of the regions, the mean over the heads: ``[B, T, R]``."""
         hidden, regions = both
@@ -162,9 +182,7 @@ class Block(_Sized):
     def _words(self, hidden: Any, words: tuple[Any, Any], seen: Any) -> Any:
         """Attend to the words so far; ``seen`` None stands for: each word to those before it and itself."""
         query = self.words[0](self.norms[0](hidden))
-        if seen is None:
-            places = ops.arange(ops.shape(hidden)[1])
-            seen = places[None, None, :, None] >= places[None, None, None, :]
+        seen = _before(query) if seen is None else seen
         return self.words[3](self._mixed(words[1], self._weights(query, words[0], seen)))
 
     def _weights(self, query: Any, keys: Any, seen: Any = None) -> Any:
@@ -187,3 +205,9 @@ class Block(_Sized):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the hidden states."""
         return input_shape[0]
+
+
+def _before(words: Any) -> Any:
+    """Return which words each word of ``[B, T, width]`` sees: itself and those before it."""
+    places = ops.arange(ops.shape(words)[1])
+    return places[None, None, :, None] >= places[None, None, None, :]

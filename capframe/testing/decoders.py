@@ -195,6 +195,27 @@ def _batch(shape: tuple[int, ...]) -> tuple[Any, ...]:
     return features, pictures, inputs, targets
 
 
+@BOOK.law(
+    "Let hidden_words() and output_weights() use the layers of build()'s model, and take each word's picture "
+    "from `pictures`."
+)
+def words_learn_from_the_logits_of_the_whole_pass(subject: Subject) -> None:
+    """A decoder that offers `TeacherForcing` gives each word once, and the model's logits of it, to 1e-4."""
+    from ..interfaces import TeacherForcing
+
+    for case in _cases(subject):
+        if not isinstance(case.decoder, TeacherForcing):
+            raise NotApplicable("it is trained by its model alone")
+        features, pictures, tokens, _ = _batch(case.features.shape[1:])
+        pictures = pictures[::-1].copy()
+        hidden, places = case.decoder.hidden_words(case.model, features, pictures, tokens, False)
+        kernel, bias = case.decoder.output_weights(case.model)
+        real, seen = np.flatnonzero(tokens != PAD), np.sort(np.asarray(places))
+        require(np.array_equal(real, seen), f"places {seen.tolist()} where {real.tolist()} are due")
+        whole = case.logits(features[pictures], tokens).reshape(-1, WORDS)[np.asarray(places)]
+        _close(whole, np.asarray(hidden) @ np.asarray(kernel) + np.asarray(bias), "logits of the words")
+
+
 @BOOK.law("Let gradients reach the weights: no rounding, argmax or stop_gradient on the way to the logits.")
 def training_lowers_the_loss(subject: Subject) -> None:
     """Some steps of training on four captions lower their loss."""

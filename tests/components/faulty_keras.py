@@ -99,6 +99,19 @@ class Forgetful(Bigram):
         return {"picture": 0 * super().start(model, features)["picture"]}
 
 
+class Swapped(Bigram):
+    """Is taught the picture of each caption's place, whichever picture it describes."""
+
+    def hidden_words(self, model, features, pictures, tokens, training):
+        places = tf.where(tf.reshape(tokens, [-1]) != 0)[:, 0]
+        picture = tf.repeat(self.start(model, features)["picture"], len(tokens) // len(features), axis=0)
+        words = model.get_layer("words")(tf.gather(tf.reshape(tokens, [-1]), places))
+        return self.hidden(tf.gather(picture, places // tokens.shape[1]) + words), places
+
+    def output_weights(self, model):
+        return model.get_layer("logits").kernel, model.get_layer("logits").bias
+
+
 class Growing(Bigram):
     """Keeps every word in its state."""
 

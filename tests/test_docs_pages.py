@@ -27,6 +27,7 @@ WITH_RUN = {"pictures.md", "faq.md"}
 """Pages that presume a run folder ``run``."""
 
 NOT_RUN = {
+    ("performance.md", "tox -e bench"),
     ("index.md", "python -m pip install ."),
     ("index.md", "capframe quickstart"),
     ("tutorial.md", "image,caption"),

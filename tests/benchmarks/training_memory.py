@@ -1,0 +1,74 @@
+"""Train on drawn captions and drawn features of as many pictures as are asked for; print the peak of memory.
+
+What counts is the memory that the process has for itself: pages of mapped files, which the system drops when
+it needs room, do not.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from drawn import drawn_captions
+
+WIDTH, STEPS, PART = 64, 20, 50_000
+
+
+def resident() -> int:
+    """Return the bytes that this process has for itself."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", text)[1])
+
+
+def main(pictures: int) -> None:
+    """Write a caption file and a store part by part, train some steps from them, and print the peak."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), pictures)
+        from capframe import Captioner, Dataset
+
+        peak, done = [0], threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.05):
+                peak[0] = max(peak[0], resident())
+
+        import keras
+
+        class Enough(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+                self.model.stop_training = batch + 1 >= STEPS
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        dataset = Dataset.read(Path(folder) / "captions.txt")
+        Captioner(callbacks=[Enough()]).fit(dataset, features=Path(folder) / "store", epochs=1)
+        time.sleep(0.2)
+        done.set()
+        thread.join()
+        print(peak[0])
+
+
+def write(folder: Path, pictures: int) -> None:
+    """Write ``captions.txt`` and ``store`` without holding more than a part of them."""
+    from capframe.feature_parts import FeatureSource
+    from capframe.features import FeatureStore
+
+    source = FeatureSource("imported", {"feature_shape": [WIDTH]}, (WIDTH,), "")
+    store = FeatureStore.create(folder / "store", source, "float16")
+    random = np.random.default_rng(0)
+    with (folder / "captions.txt").open("w") as file:
+        file.write("image,caption\n")
+        for first in range(0, pictures, PART):
+            names = [f"{number:07d}.jpg" for number in range(first, min(first + PART, pictures))]
+            store.add(names, random.random((len(names), WIDTH), np.float32))
+            for name, own in zip(names, drawn_captions(len(names), seed=first), strict=True):
+                file.writelines(f"{name},{text}\n" for text in own)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

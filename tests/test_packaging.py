@@ -44,6 +44,8 @@ FLOORS = (
         "score_report",
         "scoring",
         "search",
+        "weight_averaging",
+        "word_dropout",
         "training_state",
         "training_options",
         "training",

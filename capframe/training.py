@@ -41,8 +41,9 @@ def compile_steps(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Compile the training step and the validation step of a model that has its optimiser.
 
-    Labels are smoothed and words dropped in training only. Both map the four arrays of a `Batch` to the summed loss and the
-    number of words. A ``decoder`` that offers `TeacherForcing` computes each picture once and no padding.
+    Labels are smoothed and words dropped in training only. Both map the four arrays of a `Batch` to the
+    summed loss and the number of words. A ``decoder`` that offers `TeacherForcing` computes each picture once
+    and no padding.
     """
     import tensorflow as tf
 
@@ -133,7 +134,8 @@ def fit(
     train_step, validation_step = compile_steps(
         model, options.label_smoothing, decoder, options.word_dropout, options.seed
     )
-    average = WeightAverage(model, options.weight_averaging) if options.weight_averaging else None
+    average = WeightAverage(model, options.weight_averaging)
+    train_step = average.following(train_step)
     steps = len(train)
     state = state_file.read() if state_file else None
     history: list[Logs] = list(state.history) if state else []
@@ -153,7 +155,7 @@ def fit(
         if model.stop_training:
             break
         started = time.perf_counter()
-        if average and history:
+        if history:
             average.swap()
         chain.on_epoch_begin(epoch)
         with track(steps, f"epoch {epoch + 1}/{options.epochs}", enabled=progress) as bar:
@@ -164,8 +166,6 @@ def fit(
                     model.optimizer.learning_rate.assign(options.rate(epoch + (step + 1) / steps))
                 loss, count = (float(value) for value in train_step(*batch))
                 total, words = total + loss, words + count
-                if average:
-                    average.update()
                 chain.on_train_batch_end(step, {"loss": loss / count})
                 bar.advance(1)
                 bar.update(f"loss {total / words:.3f}")
@@ -173,8 +173,7 @@ def fit(
                     break
         learning_rate = float(model.optimizer.learning_rate)
         logs: Logs = {"loss": total / words}
-        if average:  # until the next epoch, so that callbacks and the state see what is validated
-            average.swap()
+        average.swap()  # until the next epoch: callbacks and the state see what is validated
         if dev is not None:
             logs["val_loss"] = validation_loss(validation_step, dev)
         if bad := [value for value in logs.values() if not np.isfinite(value)]:

@@ -200,7 +200,7 @@ def _variables(model: keras.Model, average: WeightAverage | None) -> dict[str, l
     return {
         "model": list(model.variables),
         "optimizer": list(model.optimizer.variables),
-        "average": average.variables if average else [],
+        "average": list(average.variables) if average else [],
     }
 
 

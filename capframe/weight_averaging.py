@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
@@ -17,13 +18,14 @@ class WeightAverage:
     Args:
         model: with its optimiser, which counts the steps.
         decay: how much of the average stays in a step. In the first steps it is ``(1 + n) / (10 + n)`` after
-            n steps where that is less, so that the untrained weights are soon forgotten.
+            n steps where that is less, so that the untrained weights are soon forgotten. With 0 no average
+            is taken, and nothing costs anything.
     """
 
     def __init__(self, model: keras.Model, decay: float) -> None:
         import tensorflow as tf
 
-        weights = [weight.value for weight in model.trainable_variables]
+        weights = [weight.value for weight in model.trainable_variables if decay]
         self.variables = [tf.Variable(weight, trainable=False) for weight in weights]
 
         @tf.function  # type: ignore[untyped-decorator]
@@ -42,10 +44,23 @@ class WeightAverage:
 
         self._update, self._swap = update, swap
 
+    def following(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``step`` with `update` after it."""
+        if not self.variables:
+            return step
+
+        def averaged(*batch: Any) -> Any:
+            outcome = step(*batch)
+            self.update()
+            return outcome
+
+        return averaged
+
     def update(self) -> None:
         """Take the weights of one more step into the average."""
         self._update()
 
     def swap(self) -> None:
         """Let the model and the average exchange their weights; a second time undoes the first."""
-        self._swap()
+        if self.variables:
+            self._swap()

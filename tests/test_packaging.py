@@ -55,7 +55,7 @@ FLOORS = (
         "run_folder_checks",
         "model_weights",
     },
-    {"composition", "extraction", "samples", "trained", "evaluation"},
+    {"composition", "recipes", "extraction", "samples", "trained", "evaluation"},
     {"captioner"},
     {"cli"},
 )

@@ -20,6 +20,8 @@ from .progress import track
 from .training_options import TrainingOptions
 from .training_state import TrainingStateFile, restore_callback
 from .vocabulary import PAD
+from .weight_averaging import WeightAverage
+from .word_dropout import drop_words
 from .word_losses import caption_losses, word_losses
 
 if TYPE_CHECKING:
@@ -31,12 +33,17 @@ Logs = dict[str, float]
 
 
 def compile_steps(
-    model: keras.Model, label_smoothing: float = 0.0, decoder: object = None
+    model: keras.Model,
+    label_smoothing: float = 0.0,
+    decoder: object = None,
+    word_dropout: float = 0.0,
+    seed: int = 0,
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Compile the training step and the validation step of a model that has its optimiser.
 
-    Labels are smoothed in training only. Both map the four arrays of a `Batch` to the summed loss and the
-    number of words. A ``decoder`` that offers `TeacherForcing` computes each picture once and no padding.
+    Labels are smoothed and words dropped in training only. Both map the four arrays of a `Batch` to the
+    summed loss and the number of words. A ``decoder`` that offers `TeacherForcing` computes each picture once
+    and no padding.
     """
     import tensorflow as tf
 
@@ -50,6 +57,9 @@ def compile_steps(
     def losses(batch: Any, training: bool) -> Any:
         features, pictures, inputs, targets = batch
         smoothing = label_smoothing if training else 0.0
+        if training and word_dropout:
+            steps = tf.cast(model.optimizer.iterations.value, tf.int64)
+            inputs = drop_words(inputs, word_dropout, tf.stack([tf.constant(seed, tf.int64), steps]))
         if isinstance(decoder, TeacherForcing):
             hidden, places = decoder.hidden_words(model, features, pictures, inputs, training)
             words = tf.gather(tf.reshape(targets, [-1]), places)
@@ -121,7 +131,11 @@ def fit(
     import keras
 
     model.compile(optimizer=options.optimizer())
-    train_step, validation_step = compile_steps(model, options.label_smoothing, decoder)
+    train_step, validation_step = compile_steps(
+        model, options.label_smoothing, decoder, options.word_dropout, options.seed
+    )
+    average = WeightAverage(model, options.weight_averaging)
+    train_step = average.following(train_step)
     steps = len(train)
     state = state_file.read() if state_file else None
     history: list[Logs] = list(state.history) if state else []
@@ -134,13 +148,15 @@ def fit(
     model.stop_training = False
     chain.on_train_begin()
     if state_file and state:
-        state_file.restore(state, model)
+        state_file.restore(state, model, average)
         for callback, callback_state in zip(callbacks, state.callbacks, strict=True):
             restore_callback(callback, callback_state)
     for epoch in range(len(history), options.epochs):
         if model.stop_training:
             break
         started = time.perf_counter()
+        if history:
+            average.swap()
         chain.on_epoch_begin(epoch)
         with track(steps, f"epoch {epoch + 1}/{options.epochs}", enabled=progress) as bar:
             total = words = 0.0
@@ -157,6 +173,7 @@ def fit(
                     break
         learning_rate = float(model.optimizer.learning_rate)
         logs: Logs = {"loss": total / words}
+        average.swap()  # until the next epoch: callbacks and the state see what is validated
         if dev is not None:
             logs["val_loss"] = validation_loss(validation_step, dev)
         if bad := [value for value in logs.values() if not np.isfinite(value)]:
@@ -170,7 +187,7 @@ def fit(
         logs["seconds"] = time.perf_counter() - started
         history.append(logs)
         if state_file:
-            state_file.write(model, callbacks, history)
+            state_file.write(model, callbacks, history, average)
         on_epoch(history)
     chain.on_train_end(dict(history[-1]))
     return history

@@ -29,6 +29,9 @@ class TrainingOptions:
             Hutter, 2019).
         label_smoothing: this share of each target is spread over the whole vocabulary (Szegedy et al., 2016).
         clip_norm: longer gradients are cut to this length; 0 leaves them as they are.
+        word_dropout: so often the decoder reads ``<unk>`` in place of a word (Bowman et al., 2016).
+        weight_averaging: decay of the average of the weights that is validated, saved and used (Polyak and
+            Juditsky, 1992), for instance 0.999; 0 uses the weights of the last step.
     """
 
     epochs: int = 20
@@ -41,20 +44,24 @@ class TrainingOptions:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
+    word_dropout: float = 0.0
+    weight_averaging: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "max_words"):
             if getattr(self, name) < 1:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more.")
-        for name in ("warm_up", "weight_decay", "label_smoothing", "clip_norm"):
+        shares = ("label_smoothing", "word_dropout", "weight_averaging")
+        for name in ("warm_up", "weight_decay", "clip_norm", *shares):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 0 or more.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"training.seed is {self.seed}; it must be from 0 to 2**32 - 1.")
         if not self.learning_rate > 0:
             raise UsageError(f"training.learning_rate is {self.learning_rate}; it must be above 0.")
-        if self.label_smoothing >= 1:
-            raise UsageError(f"training.label_smoothing is {self.label_smoothing}; it must be below 1.")
+        for name in shares:
+            if getattr(self, name) >= 1:
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be below 1.")
 
     def rate(self, epochs: float) -> float:
         """Return the learning rate after so many epochs of training, parts of epochs counted."""

@@ -25,6 +25,8 @@ from .errors import RunFolderError, TrainingError, UsageError
 if TYPE_CHECKING:
     import keras
 
+    from .weight_averaging import WeightAverage
+
     Array = np.ndarray[Any, Any]
 
 FORMAT = 1
@@ -40,6 +42,7 @@ class TrainingState:
         callbacks: the state of each callback.
         model: the variables of the model.
         optimizer: the variables of the optimiser.
+        average: the variables of the average of the weights; none where none is taken.
     """
 
     history: list[dict[str, float]]
@@ -47,6 +50,7 @@ class TrainingState:
     callbacks: list[dict[str, Any]]
     model: list[Array]
     optimizer: list[Array]
+    average: list[Array]
 
 
 class TrainingStateFile:
@@ -62,7 +66,11 @@ class TrainingStateFile:
         self.run: dict[str, Any] = json.loads(json.dumps(run))
 
     def write(
-        self, model: keras.Model, callbacks: Sequence[Any], history: Sequence[Mapping[str, float]]
+        self,
+        model: keras.Model,
+        callbacks: Sequence[Any],
+        history: Sequence[Mapping[str, float]],
+        average: WeightAverage | None = None,
     ) -> None:
         """Write the state of a training whose epoch has just ended, whole or not at all.
 
@@ -77,7 +85,7 @@ class TrainingStateFile:
             "callbacks": [callback_state(callback) for callback in callbacks],
         }
         arrays: dict[str, Any] = {"record": np.frombuffer(json.dumps(record).encode(), np.uint8)}
-        for owner, variables in _variables(model).items():
+        for owner, variables in _variables(model, average).items():
             arrays |= {f"{owner}/{place}": variable.numpy() for place, variable in enumerate(variables)}
         aside = self.path.with_name(f".partial-{os.getpid()}-{self.path.name}")
         try:
@@ -109,7 +117,7 @@ class TrainingStateFile:
                         f"its format is {record['format']!r:.20}, and this capframe reads {FORMAT}"
                     )
                 self._check_same(record["run"])
-                arrays: dict[str, list[Array]] = {"model": [], "optimizer": []}
+                arrays: dict[str, list[Array]] = {"model": [], "optimizer": [], "average": []}
                 for name in file.files[1:]:
                     arrays[name.partition("/")[0]].append(file[name])
             return TrainingState(record["history"], record["stopped"], record["callbacks"], **arrays)
@@ -126,13 +134,13 @@ class TrainingStateFile:
         ) as error:
             raise self._damaged(f"{type(error).__name__}: {error}") from error
 
-    def restore(self, state: TrainingState, model: keras.Model) -> None:
-        """Give ``model`` and its optimiser the variables that they had.
+    def restore(self, state: TrainingState, model: keras.Model, average: WeightAverage | None = None) -> None:
+        """Give ``model``, its optimiser and the average of its weights the variables that they had.
 
         Raises:
             RunFolderError: the file is of another model.
         """
-        for owner, variables in _variables(model).items():
+        for owner, variables in _variables(model, average).items():
             arrays: list[Array] = getattr(state, owner)
             if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
                 raise self._damaged(f"it does not fit the {owner} that the decoder builds")
@@ -188,8 +196,12 @@ def restore_callback(callback: Any, state: Mapping[str, Any]) -> None:
         vars(callback).update(state)
 
 
-def _variables(model: keras.Model) -> dict[str, list[Any]]:
-    return {"model": list(model.variables), "optimizer": list(model.optimizer.variables)}
+def _variables(model: keras.Model, average: WeightAverage | None) -> dict[str, list[Any]]:
+    return {
+        "model": list(model.variables),
+        "optimizer": list(model.optimizer.variables),
+        "average": list(average.variables) if average else [],
+    }
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -44,6 +44,8 @@ FLOORS = (
         "score_report",
         "scoring",
         "search",
+        "weight_averaging",
+        "word_dropout",
         "training_state",
         "training_options",
         "training",
@@ -53,7 +55,7 @@ FLOORS = (
         "run_folder_checks",
         "model_weights",
     },
-    {"composition", "extraction", "samples", "trained", "evaluation"},
+    {"composition", "recipes", "extraction", "samples", "trained", "evaluation"},
     {"captioner"},
     {"cli"},
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ else:
     import tomli as tomllib
 
 from ..errors import UsageError, did_you_mean
+from ..recipes import recipe_table
 
 KINDS = ("dataset_reader", "feature_extractor", "text_cleaner", "decoder", "vocabulary", "training")
 AT_TOP = ("epochs", "batch_size", "seed")  # options of the training, for which a table would be a burden
@@ -28,7 +29,7 @@ class Part:
     name: str | None
     options: dict[str, Any] = field(default_factory=dict)
 
-    def rename(self, name: str) -> None:
+    def rename(self, name: str | None) -> None:
         """Take another part; options that were meant for this one are none of its business."""
         if name != self.name:
             self.name, self.options = name, {}
@@ -53,8 +54,15 @@ class Settings:
     training: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> Settings:
-        """Read a TOML file; what it does not mention has its default.
+    def of_recipe(cls, name: str) -> Settings:
+        """Return the settings of a recipe, see `capframe.recipes`."""
+        settings = cls()
+        settings.update(recipe_table(name), f"recipe {name}")
+        return settings
+
+    @classmethod
+    def read(cls, path: Path, base: Settings | None = None) -> Settings:
+        """Read a TOML file; what it does not mention is as in ``base``, or has its default.
 
         Raises:
             UsageError: it is not TOML, or holds an unknown key or a value of a wrong form; names the file.
@@ -63,28 +71,38 @@ class Settings:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(f"{path} cannot be read as TOML: {error}.") from None
-        settings = cls()
+        settings = base or cls()
+        settings.update(table, path)
+        return settings
+
+    def update(self, table: Mapping[str, Any], source: Path | str) -> None:
+        """Take what ``table`` says, in the form of a configuration file.
+
+        Raises:
+            UsageError: it holds an unknown key or a value of a wrong form; names ``source``.
+        """
         for key, value in table.items():
             if key not in KEYS:
                 raise UsageError(
-                    f"{path}: unknown key '{key}'.{did_you_mean(key, KEYS)} The keys: {', '.join(KEYS)}."
+                    f"{source}: unknown key '{key}'.{did_you_mean(key, KEYS)} The keys: {', '.join(KEYS)}."
                 )
             if key in PARTS:
-                part: Part = getattr(settings, key)
-                setattr(settings, key, _read_part(path, key, value, part.name))
+                part: Part = getattr(self, key)
+                read = _read_part(source, key, value, part.name)
+                part.rename(read.name)
+                part.options.update(read.options)
             elif key in ("text_cleaners", "callbacks"):
                 if not isinstance(value, list):
-                    raise UsageError(f"{path}: {key} is a list of names or tables, not {value!r}.")
-                setattr(settings, key, [_read_part(path, key, one, None) for one in value])
+                    raise UsageError(f"{source}: {key} is a list of names or tables, not {value!r}.")
+                setattr(self, key, [_read_part(source, key, one, None) for one in value])
             elif key in AT_TOP:
                 if key in table.get("training", {}):
-                    raise UsageError(f"{path}: {key} is given twice, at the top and in [training].")
-                settings.training[key] = value
+                    raise UsageError(f"{source}: {key} is given twice, at the top and in [training].")
+                self.training[key] = value
             elif not isinstance(value, dict):
-                raise UsageError(f"{path}: [{key}] is a table of options, not {value!r}.")
+                raise UsageError(f"{source}: [{key}] is a table of options, not {value!r}.")
             else:
-                getattr(settings, key).update(value)
-        return settings
+                getattr(self, key).update(value)
 
     def choose(
         self,
@@ -185,7 +203,7 @@ def _chosen(parts: list[Part], names: Sequence[str]) -> list[Part]:
     return [Part(name, dict(options.get(name, {}))) for name in names]
 
 
-def _read_part(path: Path, key: str, value: object, default: str | None) -> Part:
+def _read_part(source: Path | str, key: str, value: object, default: str | None) -> Part:
     if isinstance(value, str):
         return Part(value)
     if isinstance(value, dict):
@@ -193,4 +211,4 @@ def _read_part(path: Path, key: str, value: object, default: str | None) -> Part
         name = options.pop("name", default)
         if isinstance(name, str) or (name is None and key in ("feature_extractor", "dataset_reader")):
             return Part(name, options)
-    raise UsageError(f"{path}: {key} needs a name, or a table with the key 'name'; not {value!r}.")
+    raise UsageError(f"{source}: {key} needs a name, or a table with the key 'name'; not {value!r}.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..recipes import RECIPES
 from .arguments import (
     CAPTIONS,
     FILE,
@@ -83,6 +84,14 @@ _KINDS = (
     "--batch-size", type=click.IntRange(min=1), help="Pictures in a batch, with all captions.  [default: 32]"
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of split, weights and order.  [default: 0]")
+@click.option(
+    "--recipe",
+    type=click.Choice(tuple(RECIPES)),
+    default="seed",
+    show_default=True,
+    help="Parts and options to begin with: those that this page calls default, or those that gave the best "
+    "captions. Everything else on the command line, and --config, wins over it.",
+)
 @set_option(_KINDS)
 @click.option("--config", type=FILE, help="TOML file with parts and options; the command line wins over it.")
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it exists, or was begun.")
@@ -117,6 +126,7 @@ def train_run(
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    recipe: str = "seed",
     assignments: Sequence[str] = (),
     config: Path | None = None,
     overwrite: bool = False,
@@ -128,14 +138,18 @@ def train_run(
     from ..run_folder import CONFIG
     from ..unfinished import check_unbegun, unfinished
     from .compose import compose, keep_extractor_of
-    from .settings import Settings
+    from .settings import Part, Settings
 
     if resume and not overwrite and (out / CONFIG).is_file():
         remark(f"{out} is finished: there is nothing to go on with.")
         return
     check_unbegun(out, overwrite=overwrite, resume=resume)
     store = features or out.with_name(f"{out.name}.features")
-    settings = Settings() if config is None else Settings.read(config)
+    settings = Settings.of_recipe(recipe)
+    if FeatureStore.exists(store):
+        settings.feature_extractor = Part(None)  # what filled the store is a better guess than a recipe
+    if config is not None:
+        settings = Settings.read(config, settings)
     settings.choose(feature_extractor, text_cleaners, decoder, callbacks, dataset_reader)
     for assignment in assignments:
         settings.assign(assignment)

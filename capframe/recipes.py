@@ -1,0 +1,65 @@
+"""Recipes: sets of parts and options that go well together, by name."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from .errors import UsageError, did_you_mean
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "seed": {},
+    "best": {
+        "feature_extractor": {"name": "efficientnet-lite0", "regions": True},
+        "decoder": {"name": "transformer"},
+        "callbacks": ["checkpoint"],
+        "training": {
+            "epochs": 16,
+            "schedule": "cosine",
+            "warm_up": 1.0,
+            "learning_rate": 7e-4,
+            "weight_decay": 0.01,
+            "label_smoothing": 0.1,
+            "word_dropout": 0.1,
+            "weight_averaging": 0.999,
+        },
+    },
+}
+"""Each has the form of a configuration file. ``seed`` is the defaults; ``best`` gives the best captions."""
+
+
+def recipe_table(name: str) -> dict[str, Any]:
+    """Return a recipe, in the form of a configuration file.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise UsageError(
+            f"There is no recipe '{name}'.{did_you_mean(name, RECIPES)} The recipes: {', '.join(RECIPES)}."
+        )
+    return deepcopy(RECIPES[name])
+
+
+def recipe(name: str, **given: Any) -> dict[str, Any]:
+    """Return the arguments of a recipe's `Captioner`, as in ``Captioner(**recipe("best"))``.
+
+    Arguments that are ``given`` win: a part as a whole, ``vocabulary`` and ``training`` option by option.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    arguments = dict(given)
+    for key, value in recipe_table(name).items():
+        if key in ("vocabulary", "training"):
+            arguments[key] = {**value, **(given.get(key) or {})}
+        elif key not in given:
+            arguments[key] = [_spec(part) for part in value] if isinstance(value, list) else _spec(value)
+    return arguments
+
+
+def _spec(part: Any) -> Any:
+    if isinstance(part, str):
+        return part
+    options = dict(part)
+    return options.pop("name"), options

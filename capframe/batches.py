@@ -37,10 +37,13 @@ class CaptionBatches:
     Args:
         captions: one sequence of clean captions for each picture.
         vocabulary: maps their words to ids.
-        features: maps the numbers of pictures, int64 ``[P]``, to features ``[P, *feature_shape]``.
+        features: maps the numbers of pictures, int64 ``[P]``, to features ``[P, *feature_shape]``. View v of
+            picture p, of N, has the number p + v * N.
         batch_size: pictures in a batch.
         max_words: longer captions are cut there.
-        seed: of the shuffling.
+        seed: of the shuffling and of the views.
+        views: how many views of each picture there are, the picture itself counted; in each epoch one of them
+            is learnt from. In order, the pictures themselves are taken.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class CaptionBatches:
         batch_size: int = 32,
         max_words: int = 40,
         seed: int = 0,
+        views: int = 1,
     ) -> None:
+        self.views = views
         self.features = features
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         self._tokens = vocabulary.encode_all(caption for group in captions for caption in group)
@@ -66,12 +71,17 @@ class CaptionBatches:
     def epoch(self, number: int | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch: shuffled by seed and epoch number, or in order for None."""
         order = np.arange(len(self._first) - 1)
+        chosen = np.zeros_like(order)
         if number is not None:
-            np.random.default_rng([self.seed, number]).shuffle(order)
+            random = np.random.default_rng([self.seed, number])
+            random.shuffle(order)
+            if self.views > 1:
+                chosen = len(order) * random.integers(0, self.views, len(order))
         for start in range(0, len(order), self.batch_size):
-            yield self._batch(order[start : start + self.batch_size])
+            rows = slice(start, start + self.batch_size)
+            yield self._batch(order[rows], order[rows] + chosen[rows])
 
-    def _batch(self, pictures: Positions) -> Batch:
+    def _batch(self, pictures: Positions, seen: Positions) -> Batch:
         counts = self._first[pictures + 1] - self._first[pictures]
         rows = np.repeat(np.arange(len(pictures), dtype=np.int32), counts)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -81,4 +91,4 @@ class CaptionBatches:
         rows, captions = rows[order], captions[order]
         longest = min(int(self._lengths[captions].max(initial=1)), self.max_words)
         inputs, targets = teacher_forcing(self._tokens, max(longest, 1), captions)
-        return Batch(self.features(pictures), rows, inputs, targets)
+        return Batch(self.features(seen), rows, inputs, targets)

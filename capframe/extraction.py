@@ -12,6 +12,7 @@ from .dataset import Dataset
 from .errors import ImageError
 from .feature_filling import extract_features
 from .features import FeatureSource, FeatureStore
+from .image_views import views_of
 from .images import ImageSource
 from .progress import track
 
@@ -74,4 +75,7 @@ def training_features(
             store.check_source(replace(store.source, extractor=component.name, options=component.options))
             return store
         features = store.path
-    return extract(composition, dataset.image_paths, features, progress=progress, on_bad_image=on_bad_image)
+    views = composition.training_options.views - 1
+    learnt = {name: path for name, path in dataset.image_paths.items() if name in set(dataset.split("train"))}
+    images = {**dataset.image_paths, **views_of(learnt if views else {}, views)}
+    return extract(composition, images, features, progress=progress, on_bad_image=on_bad_image)

@@ -18,11 +18,12 @@ from PIL import Image
 from .errors import DatasetError, ImageError, UsageError
 from .image_colours import UnknownRangeError, to_rgb
 from .image_files import ENDINGS, ImageFile, image_error, open_image, undecodable
+from .image_views import View
 from .quiet_pillow import quiet_pillow
 
 __all__ = ["ENDINGS", "ImageSource", "iterate_batches", "list_images", "read_image"]
 
-ImageSource: TypeAlias = "ImageFile | Image.Image | NDArray[np.uint8]"
+ImageSource: TypeAlias = "ImageFile | Image.Image | NDArray[np.uint8] | View"
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -73,8 +74,8 @@ def read_image(source: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
     resized independently (bicubic, with antialiasing), so nothing is cut off.
 
     Args:
-        source: a path, the bytes of a file or what has ``read_bytes()``, a PIL image, or a uint8 array
-            ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
+        source: a path, the bytes of a file or what has ``read_bytes()``, a PIL image, a uint8 array
+            ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``, or a view of one of these.
         size: ``(height, width)`` in pixels.
 
     Returns:
@@ -84,6 +85,8 @@ def read_image(source: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
         ImageError: the picture cannot be decoded; the message names the file and the reason.
         UsageError: ``source`` is none of the above.
     """
+    if isinstance(source, View):
+        return source.pixels(read_image, size)
     if isinstance(source, Image.Image):
         with quiet_pillow():
             return _decoded(source, str(getattr(source, "filename", "")) or "PIL image", size)

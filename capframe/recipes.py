@@ -20,6 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = {
             "learning_rate": 7e-4,
             "weight_decay": 0.01,
             "label_smoothing": 0.1,
+            "views": 5,
             "word_dropout": 0.1,
             "weight_averaging": 0.999,
         },

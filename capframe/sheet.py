@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from .errors import ImageError, UsageError
 from .image_files import open_image
+from .image_views import View
 from .images import read_image
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def _thumbnail(picture: ImageSource, side: int) -> Image.Image:
 
 def _proportions(picture: ImageSource) -> tuple[int, int]:
     """Width and height of a picture as it is seen: a camera may have noted that it lies on its side."""
+    if isinstance(picture, View):
+        return _proportions(picture.image)
     if isinstance(picture, np.ndarray):
         return picture.shape[1], picture.shape[0]
     if isinstance(picture, Image.Image):

@@ -16,6 +16,7 @@ from .dataset import Dataset
 from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
 from .feature_parts import FeatureSource
 from .features import FeatureStore
+from .image_views import view_name
 from .registry import Component
 from .samples import caption_samples
 from .search import Search
@@ -134,24 +135,33 @@ def train(
     """
     import keras
 
+    options = composition.training_options
+
+    def has_views(image: str) -> bool:
+        return all(view_name(image, number) in store for number in range(1, options.views))
+
     clean = {
         split: {
             image: composition.clean(texts)
             for image, texts in dataset.split(split).items()
-            if texts and image in store
+            if texts and image in store and (split == "dev" or has_views(image))
         }
         for split in ("train", "dev")
         if split in dataset.splits
     }
     if not clean.get("train"):
-        raise TrainingError("No picture of the training split has features. Check the pictures and splits.")
+        of_views = f" of its {options.views} views (training.views)" if options.views > 1 else ""
+        raise TrainingError(
+            f"No picture of the training split has features{of_views}. Check the pictures and splits."
+        )
     vocabulary = Vocabulary.build(
         (caption for texts in clean["train"].values() for caption in texts), **composition.vocabulary_options
     )
-    options = composition.training_options
 
     def batches(split: str) -> CaptionBatches:
-        positions = store.positions(list(clean[split]))
+        views = options.views if split == "train" else 1
+        seen = [view_name(image, number) for number in range(views) for image in clean[split]]
+        positions = store.positions(seen)
         return CaptionBatches(
             list(clean[split].values()),
             vocabulary,
@@ -159,6 +169,7 @@ def train(
             batch_size=options.batch_size,
             max_words=options.max_words,
             seed=options.seed,
+            views=views,
         )
 
     keras.utils.set_random_seed(options.seed)

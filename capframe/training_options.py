@@ -29,6 +29,8 @@ class TrainingOptions:
             Hutter, 2019).
         label_smoothing: this share of each target is spread over the whole vocabulary (Szegedy et al., 2016).
         clip_norm: longer gradients are cut to this length; 0 leaves them as they are.
+        views: how many views of each training picture are learnt from, one in each epoch: the picture itself,
+            mirrored, and cut out in several ways. Their features are extracted besides.
         word_dropout: so often the decoder reads ``<unk>`` in place of a word (Bowman et al., 2016).
         weight_averaging: decay of the average of the weights that is validated, saved and used (Polyak and
             Juditsky, 1992), for instance 0.999; 0 uses the weights of the last step.
@@ -44,11 +46,12 @@ class TrainingOptions:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
+    views: int = 1
     word_dropout: float = 0.0
     weight_averaging: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "max_words"):
+        for name in ("epochs", "batch_size", "max_words", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more.")
         shares = ("label_smoothing", "word_dropout", "weight_averaging")

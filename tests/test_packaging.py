@@ -27,6 +27,7 @@ FLOORS = (
         "image_colours",
         "quiet_pillow",
         "images",
+        "image_views",
         "vocabulary",
         "batches",
         "drawings",

@@ -3,89 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import CapframeError
-from ..vocabulary import END, PAD, START
-from .arrays import TOLERANCE, absolute_difference
+from ..vocabulary import PAD, START
+from .decoder_cases import (
+    GRID,
+    TRAINING_STEPS,
+    VECTOR,
+    WORDS,
+    Case,
+    batch_of,
+    cases,
+    close,
+    steps,
+    taken,
+)
 from .laws import ConformanceError, LawBook, NotApplicable, Subject, require
 
 BOOK = LawBook()
-
-WORDS = 13
-VECTOR: tuple[int, ...] = (12,)
-GRID: tuple[int, ...] = (5, 7)
-SHAPES = (VECTOR, GRID)
-TRAINING_STEPS = 30
-
-
-class Case(NamedTuple):
-    """A decoder with a model for one shape of features, and a batch of four pictures with captions."""
-
-    decoder: Any
-    model: Any
-    features: NDArray[np.float32]
-    tokens: NDArray[np.int32]
-
-    def logits(self, features: Any = None, tokens: Any = None) -> NDArray[np.float32]:
-        """Return the logits of the whole pass."""
-        features = self.features if features is None else features
-        return np.asarray(self.model([features, self.tokens if tokens is None else tokens], training=False))
-
-
-def _case(subject: Subject, shape: tuple[int, ...]) -> Case:
-    """Build a model for a shape of features, with weights that make logits differ by units."""
-    import keras
-
-    random = np.random.default_rng(0)
-    keras.utils.set_random_seed(0)
-    model = subject.component.build(shape, WORDS)
-    for weight in model.trainable_weights:
-        weight.assign(weight + random.normal(0, 0.3, weight.shape))
-    features = random.normal(size=(4, *shape)).astype(np.float32)
-    tokens = random.integers(START + 1, WORDS, (4, 6)).astype(np.int32)
-    tokens[:, 0] = START
-    return Case(subject.component, model, features, tokens)
-
-
-def _cases(subject: Subject) -> Iterator[Case]:
-    """Yield a case for each shape of features that the decoder takes."""
-    refusals = []
-    for shape in SHAPES:
-        try:
-            case = _case(subject, shape)
-        except Exception as error:  # that this is a CapframeError is a law of its own
-            refusals.append(f"{shape}: {error}")
-            continue
-        yield case
-    require(len(refusals) < len(SHAPES), f"no shape of features is taken: {'; '.join(refusals)}")
-
-
-def _taken(subject: Subject, shape: tuple[int, ...]) -> None:
-    try:
-        _case(subject, shape)
-    except CapframeError as error:
-        raise NotApplicable(f"it refuses features of the shape {shape}: {error}") from error
-
-
-def _close(one: Any, other: Any, what: str) -> None:
-    difference = absolute_difference(one, other)
-    require(difference <= TOLERANCE, f"{what} differ by {difference:.2g}")
-
-
-def _steps(case: Case) -> Iterator[tuple[Any, Any]]:
-    """Yield logits and state after each word of the captions."""
-    import tensorflow as tf
-
-    state = case.decoder.start(case.model, tf.constant(case.features))
-    for column in range(case.tokens.shape[1]):
-        logits, state = case.decoder.step(case.model, tf.constant(case.tokens[:, column]), state)
-        yield logits, state
 
 
 @BOOK.law(
@@ -94,7 +31,7 @@ def _steps(case: Case) -> Iterator[tuple[Any, Any]]:
 )
 def vectors_are_taken_or_refused(subject: Subject) -> None:
     """For features ``[B, C]``, build() returns a model, or refuses them with a ``CapframeError``."""
-    _taken(subject, VECTOR)
+    taken(subject, VECTOR)
 
 
 @BOOK.law(
@@ -103,7 +40,7 @@ def vectors_are_taken_or_refused(subject: Subject) -> None:
 )
 def grids_are_taken_or_refused(subject: Subject) -> None:
     """For features ``[B, R, C]``, build() returns a model, or refuses them with a ``CapframeError``."""
-    _taken(subject, GRID)
+    taken(subject, GRID)
 
 
 @BOOK.law(
@@ -111,7 +48,7 @@ def grids_are_taken_or_refused(subject: Subject) -> None:
 )
 def logits_are_float32_for_every_word_and_position(subject: Subject) -> None:
     """Features ``[B, *feature_shape]`` and tokens ``[B, T]`` give finite float32 logits ``[B, T, V]``."""
-    for case in _cases(subject):
+    for case in cases(subject):
         logits = case.logits()
         require(logits.shape == (4, 6, WORDS), f"shape {logits.shape} where {(4, 6, WORDS)} is due")
         require(logits.dtype == np.float32, f"dtype {logits.dtype}")
@@ -121,32 +58,30 @@ def logits_are_float32_for_every_word_and_position(subject: Subject) -> None:
 @BOOK.law("Let position t see tokens 0 to t only: a causal mask in attention, no bidirectional layer.")
 def later_words_change_no_earlier_logits(subject: Subject) -> None:
     """Position t predicts token t + 1 and sees no token after t."""
-    for case in _cases(subject):
+    for case in cases(subject):
         before = case.logits()
         for position in range(1, case.tokens.shape[1]):
             changed = case.tokens.copy()
             changed[:, position:] = START + 1 + (changed[:, position:] - START) % (WORDS - START - 1)
             after = case.logits(tokens=changed)
-            _close(before[:, :position], after[:, :position], f"logits before the changed word {position}")
+            close(before[:, :position], after[:, :position], f"logits before the changed word {position}")
 
 
 @BOOK.law("Count no position after a word in what is computed for it: no mean or scale over all positions.")
 def padding_changes_no_logits(subject: Subject) -> None:
     """A caption has the same logits with and without padding after it."""
-    for case in _cases(subject):
+    for case in cases(subject):
         padded = np.pad(case.tokens, ((0, 0), (0, 3)), constant_values=PAD)
-        _close(
-            case.logits(), case.logits(tokens=padded)[:, :6], "logits of captions with and without padding"
-        )
+        close(case.logits(), case.logits(tokens=padded)[:, :6], "logits of captions with and without padding")
 
 
 @BOOK.law("Let step() use the layers of build()'s model, and carry in its state all that they remember.")
 def steps_give_the_logits_of_the_whole_pass(subject: Subject) -> None:
     """Stepping over a caption gives the logits of the whole pass, to 1e-4."""
-    for case in _cases(subject):
+    for case in cases(subject):
         whole = case.logits()
-        for position, (logits, _) in enumerate(_steps(case)):
-            _close(whole[:, position], logits, f"logits of position {position}")
+        for position, (logits, _) in enumerate(steps(case)):
+            close(whole[:, position], logits, f"logits of position {position}")
 
 
 @BOOK.law("Put the batch first in every tensor of the state, and give each its final length from the start.")
@@ -154,11 +89,11 @@ def states_have_the_batch_first_and_keep_their_shapes(subject: Subject) -> None:
     """Every tensor of the state has the batch first and keeps its shape and dtype from step to step."""
     import tensorflow as tf
 
-    for case in _cases(subject):
+    for case in cases(subject):
         started = case.decoder.start(case.model, tf.constant(case.features))
         first = [(tensor.shape, tensor.dtype) for tensor in tf.nest.flatten(started)]
         require(all(shape[0] == 4 for shape, _ in first), f"shapes {first} for a batch of 4")
-        for _, state in _steps(case):
+        for _, state in steps(case):
             now = [(tensor.shape, tensor.dtype) for tensor in tf.nest.flatten(state)]
             require(now == first, f"{first} became {now}")
 
@@ -166,33 +101,21 @@ def states_have_the_batch_first_and_keep_their_shapes(subject: Subject) -> None:
 @BOOK.law("Treat each picture by itself: no statistics over the batch at inference.")
 def pictures_of_a_batch_do_not_meet(subject: Subject) -> None:
     """A picture and its caption have the same logits alone as among others."""
-    for case in _cases(subject):
+    for case in cases(subject):
         together = case.logits()
         alone = np.concatenate(
             [case.logits(case.features[row : row + 1], case.tokens[row : row + 1]) for row in range(4)]
         )
-        _close(together, alone, "logits in a batch of 4 and alone")
+        close(together, alone, "logits in a batch of 4 and alone")
 
 
 @BOOK.law("Connect the features to the logits.")
 def the_picture_is_seen(subject: Subject) -> None:
     """Other features give other logits, at every position."""
-    for case in _cases(subject):
+    for case in cases(subject):
         change = np.abs(case.logits() - case.logits(features=case.features[::-1])).max(axis=(0, 2))
         blind = np.flatnonzero(change < 1e-6)
         require(not len(blind), f"logits do not depend on the picture at positions {blind.tolist()}")
-
-
-def _batch(shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """Two pictures, told apart by their features, with two captions each."""
-    features = np.random.default_rng(1).normal(size=(2, *shape)).astype(np.float32)
-    pictures = np.array([0, 0, 1, 1], np.int32)
-    captions = ((5, 6), (5, 7), (8, 9, 10), (8, 11, 10))
-    inputs, targets = np.full((2, 4, 4), PAD, np.int32)
-    for row, words in enumerate(captions):
-        inputs[row, : len(words) + 1] = START, *words
-        targets[row, : len(words) + 1] = *words, END
-    return features, pictures, inputs, targets
 
 
 @BOOK.law(
@@ -203,17 +126,17 @@ def words_learn_from_the_logits_of_the_whole_pass(subject: Subject) -> None:
     """A decoder that offers `TeacherForcing` gives each word once, and the model's logits of it, to 1e-4."""
     from ..interfaces import TeacherForcing
 
-    for case in _cases(subject):
+    for case in cases(subject):
         if not isinstance(case.decoder, TeacherForcing):
             raise NotApplicable("it is trained by its model alone")
-        features, pictures, tokens, _ = _batch(case.features.shape[1:])
+        features, pictures, tokens, _ = batch_of(case.features.shape[1:])
         pictures = pictures[::-1].copy()
         hidden, places = case.decoder.hidden_words(case.model, features, pictures, tokens, False)
         kernel, bias = case.decoder.output_weights(case.model)
         real, seen = np.flatnonzero(tokens != PAD), np.sort(np.asarray(places))
         require(np.array_equal(real, seen), f"places {seen.tolist()} where {real.tolist()} are due")
         whole = case.logits(features[pictures], tokens).reshape(-1, WORDS)[np.asarray(places)]
-        _close(whole, np.asarray(hidden) @ np.asarray(kernel) + np.asarray(bias), "logits of the words")
+        close(whole, np.asarray(hidden) @ np.asarray(kernel) + np.asarray(bias), "logits of the words")
 
 
 @BOOK.law("Let gradients reach the weights: no rounding, argmax or stop_gradient on the way to the logits.")
@@ -221,12 +144,10 @@ def training_lowers_the_loss(subject: Subject) -> None:
     """Some steps of training on four captions lower their loss."""
     import keras
 
-    from ..training import compile_steps
-
-    for case in _cases(subject):
-        batch = _batch(case.features.shape[1:])
+    for case in cases(subject):
+        batch = batch_of(case.features.shape[1:])
         case.model.compile(optimizer=keras.optimizers.Adam(0.01))
-        train, validate = compile_steps(case.model)
+        train, validate = compilesteps(case.model)
         before = float(validate(*batch)[0])
         for _ in range(TRAINING_STEPS):
             train(*batch)
@@ -239,7 +160,7 @@ def a_saved_model_gives_the_same_logits(subject: Subject) -> None:
     """The model is saved, loaded in Keras' safe mode, and gives the same logits, stepped or whole."""
     import keras
 
-    for case in _cases(subject):
+    for case in cases(subject):
         before = case.logits()
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "decoder.keras"
@@ -250,8 +171,8 @@ def a_saved_model_gives_the_same_logits(subject: Subject) -> None:
                 first = str(error).partition("\n")[0]
                 raise ConformanceError(f"it cannot be loaded: {type(error).__name__}: {first}") from error
         again = Case(subject.build(), loaded, case.features, case.tokens)
-        _close(before, again.logits(), "logits of the saved and the loaded model")
-        for position, (logits, _) in enumerate(_steps(again)):
-            _close(
+        close(before, again.logits(), "logits of the saved and the loaded model")
+        for position, (logits, _) in enumerate(steps(again)):
+            close(
                 before[:, position], logits, f"logits of position {position}, stepped with the loaded model,"
             )

@@ -27,7 +27,7 @@ LONGEST = 34
 def captioning(quick: bool, repeats: int) -> list[Row]:
     """Caption 1,000 pictures from stored features; the notebook captions a few, and is scaled up."""
     pictures, few, training = (100, 2, 320) if quick else (1000, 3, 6000)
-    captions = drawn_captions(training, words=300 if quick else 8500)
+    captions = drawn_captions(training, words=300 if quick else 16_000)
     vocabulary = Vocabulary.build((text for own in captions for text in own), min_count=5)
     decoder = AddMerge()
     model = decoder.build((FEATURES,), len(vocabulary))

@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 LEAST, MOST = 3, 33
 
 
-def drawn_captions(pictures: int, each: int = 5, *, words: int = 8500, seed: int = 0) -> list[list[str]]:
+def drawn_captions(pictures: int, each: int = 5, *, words: int = 16_000, seed: int = 0) -> list[list[str]]:
     """Return ``each`` captions for every picture.
 
-    Lengths are about those of human captions (mean 11 words), words follow Zipf's law, and which words are
-    likely changes from position to position, so that there is an order to learn.
+    Lengths are about those of human captions (mean 11 words), words follow Zipf's law with a faster fall at
+    the end: of 30,000 captions some 7,600 words, 2,400 of them five times or more. Which words are likely
+    changes from position to position, so that there is an order to learn.
     """
     random = np.random.default_rng(seed)
     lengths = np.clip(np.round(random.gamma(8.5, 1.27, pictures * each)), LEAST, MOST).astype(int)
-    ranks = 1 / np.arange(1, words + 1) ** 1.05
-    drawn = random.choice(words, lengths.sum(), p=ranks / ranks.sum())
+    ranks = np.arange(1, words + 1)
+    likely = 1 / (ranks * (1 + (ranks / 850) ** 1.1))
+    drawn = random.choice(words, lengths.sum(), p=likely / likely.sum())
     positions = np.concatenate([np.arange(length) for length in lengths])
     # The commonest words are dealt out by position.
     common = drawn < 200

@@ -24,7 +24,7 @@ FEATURES, UNITS, BATCH = 1280, 256, 32
 def training(quick: bool, repeats: int) -> list[Row]:
     """Measure steps of training: both vocabularies, and the arithmetic bound."""
     pictures = 320 if quick else 6000
-    captions = drawn_captions(pictures, words=400 if quick else 8500)
+    captions = drawn_captions(pictures, words=400 if quick else 16_000)
     features = drawn_features(pictures, (FEATURES,))
     every = Vocabulary.build((text for own in captions for text in own), min_count=1)
     common = Vocabulary.build((text for own in captions for text in own), min_count=5)

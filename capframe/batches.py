@@ -70,16 +70,10 @@ class CaptionBatches:
 
     def epoch(self, number: int | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch: shuffled by seed and epoch number, or in order for None."""
-        order = np.arange(len(self._first) - 1)
-        chosen = np.zeros_like(order)
-        if number is not None:
-            random = np.random.default_rng([self.seed, number])
-            random.shuffle(order)
-            if self.views > 1:
-                chosen = len(order) * random.integers(0, self.views, len(order))
+        order, seen = epoch_order(len(self._first) - 1, self.views, self.seed, number)
         for start in range(0, len(order), self.batch_size):
             rows = slice(start, start + self.batch_size)
-            yield self._batch(order[rows], order[rows] + chosen[rows])
+            yield self._batch(order[rows], seen[rows])
 
     def _batch(self, pictures: Positions, seen: Positions) -> Batch:
         counts = self._first[pictures + 1] - self._first[pictures]
@@ -92,3 +86,17 @@ class CaptionBatches:
         longest = min(int(self._lengths[captions].max(initial=1)), self.max_words)
         inputs, targets = teacher_forcing(self._tokens, max(longest, 1), captions)
         return Batch(self.features(seen), rows, inputs, targets)
+
+
+def epoch_order(pictures: int, views: int, seed: int, number: int | None) -> tuple[Positions, Positions]:
+    """Return the pictures of one epoch in order, and which view of each is learnt from, int64 ``[P]`` both.
+
+    View v of picture p has the number p + v * P. Without the ``number`` of an epoch the pictures come in
+    order, and as they are.
+    """
+    order = np.arange(pictures)
+    if number is None:
+        return order, order
+    random = np.random.default_rng([seed, number])
+    random.shuffle(order)
+    return order, order + pictures * random.integers(0, views, pictures) if views > 1 else order

@@ -25,6 +25,7 @@ from .options import check_options
 from .registry import Registry
 from .scoring import ScoreReport
 from .search import Search, SearchOptions
+from .starting import starting_point
 from .trained import Trained, train
 from .training import Logs
 from .training_options import TrainingOptions
@@ -86,6 +87,7 @@ class Captioner:
         batch_size: int | None = None,
         seed: int | None = None,
         features: FeatureStore | PathLike | None = None,
+        start: Captioner | PathLike | None = None,
         out: PathLike | None = None,
         overwrite: bool = False,
         resume: bool = False,
@@ -102,6 +104,7 @@ class Captioner:
             seed: in place of ``training["seed"]``.
             features: a feature store, or a folder for one; what it lacks is extracted into it.
                 Default: one that is thrown away after training.
+            start: run folder, or trained captioner, with weights and vocabulary to start from.
             out: also leave a run folder here; callbacks may write into it.
             overwrite: replace ``out`` where it exists, and start over where it was begun.
             resume: go on after the last finished epoch of a training to ``out`` that was interrupted; where
@@ -117,15 +120,13 @@ class Captioner:
         Raises:
             RunFolderError: ``out`` exists, or an interrupted training to it and neither ``resume`` nor
                 ``overwrite`` is set; or a file cannot be written.
-            UsageError: the interrupted training was another one.
+            UsageError: the interrupted training was another one, or ``start`` is missing or does not fit.
             TrainingError: there is nothing to train on, or the loss is no longer a number.
         """
         if out is not None:
             check_unbegun(Path(out), overwrite=overwrite, resume=resume)
         elif resume:
-            raise UsageError(
-                "fit(resume=True) needs `out`: what is unfinished is kept beside its run folder."
-            )
+            raise UsageError("fit(resume=True) needs `out`: what is unfinished is kept beside it.")
         given = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         changes = {name: value for name, value in given.items() if value is not None}
         composition = self.composition
@@ -133,6 +134,7 @@ class Captioner:
         composition.training_options = TrainingOptions(**check_options("training", TrainingOptions, options))
         for part in (composition.decoder, *composition.callbacks):
             _ = part.value  # options out of range are an error now, not after hours of extraction
+        begin = starting_point(composition, start)
         with tempfile.TemporaryDirectory(prefix="capframe-", ignore_cleanup_errors=True) as scratch:
             store = extraction.training_features(
                 composition,
@@ -141,7 +143,7 @@ class Captioner:
                 progress=progress,
                 on_bad_image=on_bad_image,
             )
-            shown: dict[str, Any] = {"progress": progress, "on_epoch": on_epoch}
+            shown: dict[str, Any] = {"start": begin, "progress": progress, "on_epoch": on_epoch}
             if out is None:
                 self._use(train(composition, dataset, store, Path(scratch), **shown))
             else:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import run_folder
-from .batches import CaptionBatches
 from .composition import Composition
 from .dataset import Dataset
 from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
@@ -21,6 +20,7 @@ from .registry import Component
 from .samples import caption_samples
 from .search import Search
 from .training import Logs, fit
+from .training_batches import training_batches
 from .training_state import TrainingStateFile
 from .unfinished import STATE
 from .vocabulary import Vocabulary
@@ -113,6 +113,7 @@ def train(
     store: FeatureStore,
     folder: Path,
     *,
+    start: Trained | None = None,
     keep_state: bool = False,
     progress: bool = False,
     on_epoch: Callable[[Logs], None] | None = None,
@@ -124,6 +125,7 @@ def train(
         dataset: captions and splits; pictures that ``store`` lacks are left out.
         store: features of the pictures.
         folder: where ``history.csv`` and what callbacks write goes.
+        start: weights and vocabulary to start from; self-critical training needs it.
         keep_state: after each epoch, write the state into ``folder``; go on from what is there.
         progress: show what is going on.
         on_epoch: called with the logs of each epoch.
@@ -154,26 +156,20 @@ def train(
         raise TrainingError(
             f"No picture of the training split has features{of_views}. Check the pictures and splits."
         )
-    vocabulary = Vocabulary.build(
-        (caption for texts in clean["train"].values() for caption in texts), **composition.vocabulary_options
-    )
-
-    def batches(split: str) -> CaptionBatches:
-        views = options.views if split == "train" else 1
-        seen = [view_name(image, number) for number in range(views) for image in clean[split]]
-        positions = store.positions(seen)
-        return CaptionBatches(
-            list(clean[split].values()),
-            vocabulary,
-            lambda pictures: store.gather_positions(positions[pictures]),
-            batch_size=options.batch_size,
-            max_words=options.max_words,
-            seed=options.seed,
-            views=views,
+    if start is not None:
+        store.check_source(start.source)
+        vocabulary = start.vocabulary
+    else:
+        vocabulary = Vocabulary.build(
+            (caption for texts in clean["train"].values() for caption in texts),
+            **composition.vocabulary_options,
         )
 
     keras.utils.set_random_seed(options.seed)
     model = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
+
+    if start is not None:
+        model.set_weights(start.model.get_weights())
 
     def record(history: list[Logs]) -> None:
         run_folder.write_history(folder, history)
@@ -185,10 +181,11 @@ def train(
         Search(composition.decoder.value, model), vocabulary, store, names=shown, pictures=dataset.image_paths
     )
     run = {**composition.describe(), "features": store.source.to_json(), "captions": _digest(clean)}
+    if start is not None:
+        run["start"] = _digest_of_weights(start.model)
     history = fit(
         model,
-        batches("train"),
-        batches("dev") if clean.get("dev") else None,
+        *training_batches(clean, vocabulary, store, options),
         [callback.build() for callback in composition.callbacks],
         options,
         decoder=composition.decoder.value,
@@ -203,6 +200,8 @@ def train(
     bare = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
     bare.set_weights(model.get_weights())
     marks = frozenset(map(run_folder.image_mark, clean["train"]))
+    if start is not None:
+        marks |= start.training_images
     return Trained(bare, vocabulary, store.source, history, marks)
 
 
@@ -210,6 +209,13 @@ def _digest(captions: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
     """Return a hash of the pictures, splits and clean captions that are trained on."""
     rows = ([split, image, *texts] for split, images in captions.items() for image, texts in images.items())
     return hashlib.sha256("".join(json.dumps(row) for row in rows).encode()).hexdigest()[:16]
+
+
+def _digest_of_weights(model: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for weights in model.get_weights():
+        digest.update(weights.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _resumable(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from .batches import CaptionBatches
 from .errors import TrainingError
 from .interfaces import TeacherForcing
 from .progress import track
+from .self_critical import PictureBatches, self_critical_steps
 from .training_options import TrainingOptions
 from .training_state import TrainingStateFile, restore_callback
 from .vocabulary import PAD
@@ -95,12 +96,12 @@ def compile_steps(
 
 def fit(
     model: keras.Model,
-    train: CaptionBatches,
-    dev: CaptionBatches | None,
+    train: CaptionBatches | PictureBatches,
+    dev: CaptionBatches | PictureBatches | None,
     callbacks: Sequence[Any],
     options: TrainingOptions,
     *,
-    decoder: object = None,
+    decoder: Any = None,
     params: Mapping[str, Any],
     state_file: TrainingStateFile | None = None,
     on_epoch: Callable[[list[Logs]], None] = lambda history: None,
@@ -109,11 +110,12 @@ def fit(
     """Train ``model`` in place, and return the logs of each epoch.
 
     Callbacks are called as Keras calls them. The logs of an epoch are ``epoch`` (from 1), ``loss`` and
-    ``val_loss`` (nats per word), ``learning_rate`` (of its last step) and ``seconds``.
+    ``val_loss`` (nats per word; minus CIDEr-D where the objective is self-critical), ``learning_rate`` (of
+    its last step) and ``seconds``.
 
     Args:
         model: what the decoder built.
-        train: batches to learn from.
+        train: batches to learn from, as the objective needs them.
         dev: batches that the validation loss is taken on.
         callbacks: called while training.
         options: how to train.
@@ -131,11 +133,8 @@ def fit(
     import keras
 
     model.compile(optimizer=options.optimizer())
-    train_step, validation_step = compile_steps(
-        model, options.label_smoothing, decoder, options.word_dropout, options.seed
-    )
     average = WeightAverage(model, options.weight_averaging)
-    train_step = average.following(train_step)
+    train_step, validation_step = _steps(model, decoder, options, average)
     steps = len(train)
     state = state_file.read() if state_file else None
     history: list[Logs] = list(state.history) if state else []
@@ -193,8 +192,18 @@ def fit(
     return history
 
 
-def validation_loss(step: Callable[..., Any], batches: CaptionBatches) -> float:
-    """Return the mean cross-entropy per word, in nats, over all batches."""
+def _steps(model: keras.Model, decoder: Any, options: TrainingOptions, average: WeightAverage) -> Any:
+    if options.objective == "self-critical":
+        train, validate = self_critical_steps(model, decoder, options)
+    else:
+        train, validate = compile_steps(
+            model, options.label_smoothing, decoder, options.word_dropout, options.seed
+        )
+    return average.following(train), validate
+
+
+def validation_loss(step: Callable[..., Any], batches: CaptionBatches | PictureBatches) -> float:
+    """Return the mean loss over all batches: cross-entropy in nats per word, or minus CIDEr-D per caption."""
     sums = [[float(value) for value in step(*batch)] for batch in batches.epoch()]
     total, words = np.sum(sums, axis=0)
     return float(total / words)

@@ -34,6 +34,10 @@ class TrainingOptions:
         word_dropout: so often the decoder reads ``<unk>`` in place of a word (Bowman et al., 2016).
         weight_averaging: decay of the average of the weights that is validated, saved and used (Polyak and
             Juditsky, 1992), for instance 0.999; 0 uses the weights of the last step.
+        objective: ``cross-entropy`` of the captions' words, or ``self-critical``: CIDEr-D of sampled captions
+            (Rennie et al., 2017), a second stage that starts from a trained run, with a low learning rate,
+            about 0.00005. Labels are then not smoothed and no words dropped.
+        samples: captions that are sampled of each picture in self-critical training.
     """
 
     epochs: int = 20
@@ -49,11 +53,15 @@ class TrainingOptions:
     views: int = 1
     word_dropout: float = 0.0
     weight_averaging: float = 0.0
+    objective: Literal["cross-entropy", "self-critical"] = "cross-entropy"
+    samples: int = 5
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "max_words", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must be 1 or more.")
+        if self.samples < 2:
+            raise UsageError(f"training.samples is {self.samples}; it must be 2 or more.")
         shares = ("label_smoothing", "word_dropout", "weight_averaging")
         for name in ("warm_up", "weight_decay", "clip_norm", *shares):
             if not 0 <= getattr(self, name) < math.inf:

@@ -104,6 +104,25 @@ class Settings:
             else:
                 getattr(self, key).update(value)
 
+    def take_run(self, config: Mapping[str, Any], folder: Path) -> None:
+        """Take extractor, cleaners and decoder of the run in ``folder``, whose ``config.json`` is ``config``.
+
+        Raises:
+            UsageError: one of them was a ready-made object.
+        """
+
+        def part(record: Mapping[str, Any]) -> Part:
+            if "object" in record:
+                raise UsageError(
+                    f"{folder} used a ready-made {record['object']}, which no name stands for: start from it "
+                    "in Python, fit(start=...)."
+                )
+            return Part(record["name"], dict(record["options"]))
+
+        self.feature_extractor = part(config["feature_extractor"])
+        self.text_cleaners = [part(record) for record in config["text_cleaners"]]
+        self.decoder = part(config["decoder"])
+
     def choose(
         self,
         feature_extractor: str | None = None,

@@ -85,6 +85,13 @@ _KINDS = (
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of split, weights and order.  [default: 0]")
 @click.option(
+    "--from",
+    "start",
+    type=FOLDER,
+    help="Run folder to start from: its decoder, cleaners, weights and vocabulary. For a second stage of "
+    "training: --set training.objective=self-critical.",
+)
+@click.option(
     "--recipe",
     type=click.Choice(tuple(RECIPES)),
     default="seed",
@@ -126,6 +133,7 @@ def train_run(
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    start: Path | None = None,
     recipe: str = "seed",
     assignments: Sequence[str] = (),
     config: Path | None = None,
@@ -135,7 +143,7 @@ def train_run(
     """Do what the command says, with the values of its options."""
     from ..dataset import Dataset
     from ..features import FeatureStore
-    from ..run_folder import CONFIG
+    from ..run_folder import CONFIG, read_config
     from ..unfinished import check_unbegun, unfinished
     from .compose import compose, keep_extractor_of
     from .settings import Part, Settings
@@ -146,6 +154,8 @@ def train_run(
     check_unbegun(out, overwrite=overwrite, resume=resume)
     store = features or out.with_name(f"{out.name}.features")
     settings = Settings.of_recipe(recipe)
+    if start is not None:
+        settings.take_run(read_config(start), start)
     if FeatureStore.exists(store):
         settings.feature_extractor = Part(None)  # what filled the store is a better guess than a recipe
     if config is not None:
@@ -191,6 +201,7 @@ def train_run(
     history = captioner.fit(
         dataset,
         features=store,
+        start=start,
         out=out,
         overwrite=overwrite,
         resume=resume,

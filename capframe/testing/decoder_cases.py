@@ -63,6 +63,7 @@ def cases(subject: Subject) -> Iterator[Case]:
 
 
 def taken(subject: Subject, shape: tuple[int, ...]) -> None:
+    """Try features of a shape; that they are refused makes the law not applicable."""
     try:
         case_of(subject, shape)
     except CapframeError as error:
@@ -70,6 +71,7 @@ def taken(subject: Subject, shape: tuple[int, ...]) -> None:
 
 
 def close(one: Any, other: Any, what: str) -> None:
+    """Require that two arrays are equal to the tolerance."""
     difference = absolute_difference(one, other)
     require(difference <= TOLERANCE, f"{what} differ by {difference:.2g}")
 

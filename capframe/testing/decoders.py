@@ -147,7 +147,7 @@ def training_lowers_the_loss(subject: Subject) -> None:
     for case in cases(subject):
         batch = batch_of(case.features.shape[1:])
         case.model.compile(optimizer=keras.optimizers.Adam(0.01))
-        train, validate = compilesteps(case.model)
+        train, validate = compile_steps(case.model)
         before = float(validate(*batch)[0])
         for _ in range(TRAINING_STEPS):
             train(*batch)

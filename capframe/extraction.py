@@ -75,7 +75,7 @@ def training_features(
             store.check_source(replace(store.source, extractor=component.name, options=component.options))
             return store
         features = store.path
-    images = dict(dataset.image_paths)
+    images: dict[str, ImageSource] = dict(dataset.image_paths)
     if (views := composition.training_options.views) > 1:
         learnt = dataset.splits.get("train", ())
         images |= views_of({name: images[name] for name in learnt if name in images}, views - 1)

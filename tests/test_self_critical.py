@@ -196,7 +196,7 @@ def captioner(units: int = 8, **training: Any) -> Captioner:
         decoder=("add-merge", {"units": units, "embedding_size": 6, "dropout": 0.1}),
         callbacks=["checkpoint"],
         vocabulary={"min_count": 1},
-        training={"epochs": 3, "batch_size": 5, "learning_rate": 0.03, "max_words": 6, **training},
+        training={"epochs": 10, "batch_size": 5, "learning_rate": 0.03, "max_words": 6, **training},
         registry=Registry(PluginManager(disabled={"*"})),
     )
 

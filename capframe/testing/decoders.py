@@ -144,6 +144,8 @@ def training_lowers_the_loss(subject: Subject) -> None:
     """Some steps of training on four captions lower their loss."""
     import keras
 
+    from ..training import compile_steps
+
     for case in cases(subject):
         batch = batch_of(case.features.shape[1:])
         case.model.compile(optimizer=keras.optimizers.Adam(0.01))

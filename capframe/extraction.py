@@ -75,7 +75,8 @@ def training_features(
             store.check_source(replace(store.source, extractor=component.name, options=component.options))
             return store
         features = store.path
-    views = composition.training_options.views - 1
-    learnt = {name: path for name, path in dataset.image_paths.items() if name in set(dataset.split("train"))}
-    images = {**dataset.image_paths, **views_of(learnt if views else {}, views)}
+    images = dict(dataset.image_paths)
+    if (views := composition.training_options.views) > 1:
+        learnt = dataset.splits.get("train", ())
+        images |= views_of({name: images[name] for name in learnt if name in images}, views - 1)
     return extract(composition, images, features, progress=progress, on_bad_image=on_bad_image)

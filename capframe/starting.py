@@ -27,8 +27,8 @@ def starting_point(composition: Composition, start: Start) -> Trained | None:
     if start is None:
         if composition.training_options.objective == "self-critical":
             raise UsageError(
-                "Self-critical training goes on from captions that a training by cross-entropy has learned. Train "
-                "without training.objective first, then start from that run: --from RUN, or fit(start=RUN)."
+                "Self-critical training goes on from captions that a training by cross-entropy has learned. "
+                "Train without training.objective first, then start from it: --from RUN, or fit(start=RUN)."
             )
         return None
     ours = describe(composition.decoder)

@@ -129,6 +129,19 @@ class TeacherForcing(Protocol):
         ...
 
 
+@runtime_checkable
+class Attention(Protocol):
+    """What a decoder that weighs the regions of a picture may offer besides, so that they can be shown."""
+
+    def attention(self, model: keras.Model, features: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        """Return the weights of the R regions with which token t + 1 was predicted: float32 ``[B, T, R]``.
+
+        Each row sums to 1, and no token after t matters. ``features`` and ``tokens`` are those of ``build``'s
+        model; a vector is one region.
+        """
+        ...
+
+
 class StoredImage(Protocol):
     """A picture file that is read when it is looked at: a ``pathlib.Path``, or what else has this method."""
 

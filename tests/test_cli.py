@@ -197,7 +197,8 @@ def test_the_table_of_plugins_names_package_status_and_offers(registry: Registry
 
     lines = [line.split(maxsplit=4) for line in result.stdout.splitlines()]
     assert lines[0] == ["plugin", "package", "version", "status", "offers"]
-    assert ["decoders", "capframe", "0.1.0", "loaded", "decoders: add-merge, transformer"] in lines
+    offered = "decoders: add-merge, show-attend-tell, transformer"
+    assert ["decoders", "capframe", "0.1.0", "loaded", offered] in lines
     assert ["drawn", "-", "-", "loaded", "feature extractors: quarter-colours"] in lines
 
 

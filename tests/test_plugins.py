@@ -215,7 +215,8 @@ def test_entry_points_of_two_packages_may_share_a_name(install_package: InstallP
     offer = "from capframe import hookimpl\n@hookimpl\ndef register_decoders(): return {'NAME': dict}"
     install_package("acme", {"acme": offer.replace("NAME", "one")}, {"decoders": "acme"})
     install_package("zebra", {"zebra": offer.replace("NAME", "two")}, {"decoders": "zebra"})
-    assert Registry(PluginManager(strict=True)).names("decoder") == ["add-merge", "one", "transformer", "two"]
+    names = Registry(PluginManager(strict=True)).names("decoder")
+    assert names == ["add-merge", "one", "show-attend-tell", "transformer", "two"]
 
 
 def test_one_module_cannot_be_two_plugins(install_package: InstallPackage) -> None:
@@ -280,4 +281,4 @@ def test_finding_plugins_and_listing_names_does_not_import_tensorflow() -> None:
         check=True,
         env={"PATH": "", DISABLED_VARIABLE: "*"},
     )
-    assert ran.stdout == "9\n[]\n"
+    assert ran.stdout == "10\n[]\n"

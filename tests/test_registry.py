@@ -34,7 +34,7 @@ def test_the_names_on_offer_are_sorted_and_of_their_kind(registry: Registry) -> 
     assert {kind: registry.names(kind) for kind in KINDS} == {
         "feature_extractor": ["efficientnet-lite0", "imported", "quarter-colours", "vgg16"],
         "text_cleaner": ["regex"],
-        "decoder": ["add-merge", "transformer"],
+        "decoder": ["add-merge", "show-attend-tell", "transformer"],
         "callback": ["checkpoint", "early-stopping", "reduce-lr"],
         "dataset_reader": [
             "captions-txt",
@@ -119,7 +119,8 @@ def test_an_unknown_name_says_what_is_on_offer_and_what_is_close(registry: Regis
     with pytest.raises(UnknownComponentError) as caught:
         registry.create("decoder", "add_merge")
     assert str(caught.value) == (
-        "No decoder is named 'add_merge'. Did you mean 'add-merge'? On offer: add-merge, transformer."
+        "No decoder is named 'add_merge'. Did you mean 'add-merge'? "
+        "On offer: add-merge, show-attend-tell, transformer."
     )
     with pytest.raises(UnknownComponentError, match=r"^No text cleaner is named 'zzz'. On offer: none.$"):
         registry_of().create("text_cleaner", "zzz")
@@ -136,7 +137,7 @@ def test_a_name_offered_twice_is_an_error_only_when_it_is_asked_for(install_pack
     install_package("acme", {"acme_decoders": source.replace("NAME", "one")}, version="1.2")
     install_package("zebra-captions", {"zebra_decoders": source.replace("NAME", "two")}, version="3.4")
     registry = Registry(PluginManager(strict=True))
-    assert registry.names("decoder") == ["add-merge", "drum", "one", "transformer", "two"]
+    assert registry.names("decoder") == ["add-merge", "drum", "one", "show-attend-tell", "transformer", "two"]
     assert registry.factory("decoder", "one") is dict
     with pytest.raises(UnknownComponentError) as caught:
         registry.factory("decoder", "drum")

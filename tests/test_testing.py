@@ -64,6 +64,7 @@ FAULTY: list[tuple[Any, Any, str, set[str]]] = [
     ("decoder", faulty_keras.LengthBound, "padding-changes-no-logits", STEPS),
     ("decoder", faulty_keras.Forgetful, "steps-give-the-logits-of-the-whole-pass", STEPS),
     ("decoder", faulty_keras.Swapped, "words-learn-from-the-logits-of-the-whole-pass", set()),
+    ("decoder", faulty_keras.Unshared, "attention-is-shared-among-the-regions", set()),
     ("decoder", faulty_keras.Growing, "states-have-the-batch-first-and-keep-their-shapes", set()),
     ("decoder", faulty_keras.Crowded, "pictures-of-a-batch-do-not-meet", set()),
     ("decoder", faulty_keras.Blind, "the-picture-is-seen", set()),

@@ -139,6 +139,24 @@ def words_learn_from_the_logits_of_the_whole_pass(subject: Subject) -> None:
         close(whole, np.asarray(hidden) @ np.asarray(kernel) + np.asarray(bias), "logits of the words")
 
 
+@BOOK.law("Let attention() return shares of the regions: a softmax over them, seeing tokens 0 to t only.")
+def attention_is_shared_among_the_regions(subject: Subject) -> None:
+    """Of a decoder that offers `Attention`, weights ``[B, T, R]`` sum to 1, whatever words come later."""
+    from ..interfaces import Attention
+
+    for case in cases(subject):
+        if not isinstance(case.decoder, Attention):
+            raise NotApplicable("it shows no attention")
+        weights = np.asarray(case.decoder.attention(case.model, case.features, case.tokens))
+        due = (*case.tokens.shape, int(np.prod(case.features.shape[1:-1])))
+        require(weights.shape == due, f"shape {weights.shape} where {due} is due")
+        require(weights.dtype == np.float32, f"dtype {weights.dtype}")
+        require(bool((weights >= 0).all()), "weights below 0")
+        close(weights.sum(axis=-1), np.ones(due[:2]), "the sums of weights and 1")
+        shorter = np.asarray(case.decoder.attention(case.model, case.features, case.tokens[:, :3]))
+        close(weights[:, :3], shorter, "weights with and without later words")
+
+
 @BOOK.law("Let gradients reach the weights: no rounding, argmax or stop_gradient on the way to the logits.")
 def training_lowers_the_loss(subject: Subject) -> None:
     """Some steps of training on four captions lower their loss."""

@@ -169,6 +169,14 @@ class Stubborn(Bigram):
         return Rounded()(logits)
 
 
+class Unshared(Bigram):
+    """Attends to every region with all its might."""
+
+    def attention(self, model, features, tokens):
+        regions = 1 if len(features.shape) == 2 else features.shape[1]
+        return tf.ones((*tokens.shape, regions))
+
+
 class Unsafe(Bigram):
     """Saves a function."""
 

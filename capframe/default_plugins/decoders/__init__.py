@@ -7,6 +7,10 @@ from capframe import hookimpl
 
 @hookimpl
 def register_decoders() -> dict[str, str]:
-    """Offer ``add-merge`` and ``transformer``."""
+    """Offer ``add-merge``, ``show-attend-tell`` and ``transformer``."""
     home = "capframe.default_plugins.decoders"
-    return {"add-merge": f"{home}.add_merge:AddMerge", "transformer": f"{home}.transformer:Transformer"}
+    return {
+        "add-merge": f"{home}.add_merge:AddMerge",
+        "show-attend-tell": f"{home}.show_attend_tell:ShowAttendTell",
+        "transformer": f"{home}.transformer:Transformer",
+    }

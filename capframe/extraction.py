@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -75,8 +75,15 @@ def training_features(
             store.check_source(replace(store.source, extractor=component.name, options=component.options))
             return store
         features = store.path
-    images: dict[str, ImageSource] = dict(dataset.image_paths)
-    if (views := composition.training_options.views) > 1:
-        learnt = dataset.splits.get("train", ())
-        images |= views_of({name: images[name] for name in learnt if name in images}, views - 1)
-    return extract(composition, images, features, progress=progress, on_bad_image=on_bad_image)
+    store = extract(composition, dataset.image_paths, features, progress=progress, on_bad_image=on_bad_image)
+    views = training_views(composition, dataset, store)
+    return extract(composition, views, store, progress=progress) if views else store
+
+
+def training_views(
+    composition: Composition, dataset: Dataset, readable: Container[str]
+) -> dict[str, ImageSource]:
+    """Return the further views of ``readable`` training pictures that ``training.views`` asks for."""
+    learnt = [name for name in dataset.splits.get("train", ()) if name in readable]
+    images = {name: dataset.image_paths[name] for name in learnt if name in dataset.image_paths}
+    return views_of(images, composition.training_options.views - 1)

@@ -214,10 +214,14 @@ def train_run(
 
 def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStore:
     """Fill the store with what training looks at; pictures that cannot be read are told of and left out."""
+    from ..extraction import training_views
+
     wanted = [name for split in ("train", "dev") for name in dataset.splits.get(split, ())]
     unreadable = Unreadable()
     paths = {name: dataset.image_paths[name] for name in wanted if name in dataset.image_paths}
     filled = captioner.extract(paths, store, progress=True, on_bad_image=unreadable)
+    if views := training_views(captioner.composition, dataset, filled):
+        filled = captioner.extract(views, store, progress=True)
     unreadable.report(len(wanted))
     remark(f"Features: {store}, by {filled.source}. They stay there; --features uses them again.")
     return filled

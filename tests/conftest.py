@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class QuarterColours:
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         quarters = images.reshape(-1, 2, 4, 2, 4, 3).mean(axis=(2, 4), dtype=np.float64) / 255
         return (self.scale * quarters).reshape(-1, *self.feature_shape).astype(np.float32)
+
+
+# How long a machine takes is nothing to test.
+hypothesis.settings.register_profile("capframe", deadline=None)
+hypothesis.settings.load_profile("capframe")
 
 
 @pytest.fixture(scope="session")

@@ -465,6 +465,7 @@ def test_a_loaded_captioner_gives_the_same_captions(
     assert loaded.composition.describe() == run.captioner.composition.describe()
 
 
+@pytest.mark.slow
 def test_the_model_of_a_run_opens_in_plain_keras_without_capframe(
     run: SimpleNamespace, tmp_path: Path
 ) -> None:

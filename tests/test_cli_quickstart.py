@@ -30,6 +30,7 @@ def test_a_folder_in_the_way_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_the_whole_way_in_small_and_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("capframe.cli.quickstart")
     monkeypatch.setattr(module, "PICTURES", 27)

@@ -212,6 +212,7 @@ def begun(store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> Path
 SECOND: dict[str, Any] = {"objective": "self-critical", "learning_rate": 0.01, "epochs": 8}
 
 
+@pytest.mark.slow
 def test_the_second_stage_raises_the_reward_and_the_score(
     begun: Path, store: FeatureStore, tmp_path: Path
 ) -> None:
@@ -237,6 +238,7 @@ def test_the_validation_loss_is_minus_the_reward_of_greedy_captions(begun: Path,
     assert history[0]["val_loss"] == pytest.approx(-scores.mean(), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_second_stage_that_was_interrupted_goes_on_to_the_same_rewards(
     begun: Path, store: FeatureStore, tmp_path: Path
 ) -> None:

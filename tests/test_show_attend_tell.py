@@ -152,6 +152,7 @@ def test_dropout_acts_while_training_only() -> None:
     assert np.abs(np.asarray(model([features, tokens], training=True)) - before).max() > 0.1
 
 
+@pytest.mark.slow
 def test_it_learns_by_heart_which_picture_has_which_caption() -> None:
     import keras
 

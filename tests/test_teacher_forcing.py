@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,25 @@ def batch_of(lengths: list[list[int]], shape: tuple[int, ...]) -> tuple[Array, .
     return features, pictures[order], inputs[order], targets[order]
 
 
+@pytest.fixture
+def uncompiled() -> Iterator[None]:
+    """Let compiled functions run uncompiled: compiling takes far longer than one step."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("uncompiled")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("name", "options"), DECODERS, ids=str)
 def test_one_step_changes_every_weight_as_the_plain_step_does(
     name: str, options: dict[str, Any], shape: tuple[int, ...]
 ) -> None:
-    batch = batch_of([[3, 1, 6], [2], [4, 4, 9, 1]], shape)
+    import tensorflow as tf
+
+    batch = [tf.constant(array) for array in batch_of([[3, 1, 6], [2], [4, 4, 9, 1]], shape)]
     after = []
     for fast in (False, True):
         decoder, model = build(name, options, shape)

@@ -247,6 +247,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return trained(tmp_path_factory.mktemp("run"))
 
 
+@pytest.mark.slow
 def test_training_twice_with_one_seed_gives_the_same_and_another_seed_does_not(
     first_run: Any, tmp_path: Path
 ) -> None:

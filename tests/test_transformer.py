@@ -101,6 +101,7 @@ def test_no_caption_gets_longer_than_there_is_room_for() -> None:
     assert (tokens != PAD).sum(axis=1).tolist() == [9, 9, 9]
 
 
+@pytest.mark.slow
 def test_it_learns_by_heart_which_picture_has_which_caption() -> None:
     import keras
     import tensorflow as tf

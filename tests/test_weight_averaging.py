@@ -131,6 +131,7 @@ def test_callbacks_and_the_final_model_get_the_average_and_training_goes_on_with
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_training_goes_on_with_weights_average_and_dropped_words(
     registry: Registry, store: FeatureStore, tmp_path: Path
 ) -> None:

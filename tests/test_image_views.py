@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from capframe import Captioner, Dataset, FeatureStore, PluginManager, Registry
 from capframe.batches import CaptionBatches
 from capframe.errors import TrainingError
+from capframe.feature_filling import extract_features
+from capframe.features import FeatureSource
 from capframe.image_views import View, view_name, views_of
 from capframe.images import read_image
 from capframe.vocabulary import Vocabulary
@@ -133,6 +135,35 @@ def test_training_extracts_the_views_of_training_pictures_alone(tmp_path: Path) 
     # A training that asks for fewer finds them there.
     captioner().fit(data, features=tmp_path / "store")
     assert len(FeatureStore(tmp_path / "store")) == 14
+
+
+class Interrupted(MeanColour):
+    """Stops after two batches."""
+
+    batches = 0
+
+    def __call__(self, images: Array) -> Array:
+        self.batches += 1
+        if self.batches > 2:
+            raise KeyboardInterrupt
+        return super().__call__(images)
+
+
+def test_an_interrupted_extraction_of_views_goes_on_and_loses_none(tmp_path: Path) -> None:
+    data = dataset(tmp_path / "pictures")
+    views = views_of(data.image_paths, 2)
+    source = FeatureSource("mean-colour", {}, (4,))
+    whole = extract_features(MeanColour(), source, views, tmp_path / "whole", batch_size=3)
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(Interrupted(), source, views, tmp_path / "store", batch_size=3)
+    before = FeatureStore(tmp_path / "store")
+    assert 0 < len(before) < len(views) == 12
+
+    after = extract_features(MeanColour(), source, views, tmp_path / "store", batch_size=3)
+
+    assert set(after.names) == set(views)
+    assert len(after.part_files) > len(before.part_files)
+    np.testing.assert_array_equal(after.gather(list(views)), whole.gather(list(views)))
 
 
 def test_views_that_cannot_be_extracted_are_missed_by_name(tmp_path: Path) -> None:

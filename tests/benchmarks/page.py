@@ -18,7 +18,7 @@ def write_page(docs: Path, rows: list[Row], machine: str, repeats: int) -> None:
     (docs / "images" / "performance.svg").write_text(chart(rows))
 
 
-def chart(rows: list[Row], height: int = 30, bar: int = 420, left: int = 30) -> str:
+def chart(rows: list[Row], height: int = 30, bar: int = 560, left: int = 20) -> str:
     """Draw how often each figure holds its goal, on a logarithmic scale from 1/4 to 16."""
     from math import log2
 
@@ -44,7 +44,8 @@ def chart(rows: list[Row], height: int = 30, bar: int = 420, left: int = 30) -> 
         colour = "#2a7f62" if row.reached else "#c2502e"
         what = escape(row.what.replace("`", ""))
         parts.append(
-            f'<text x="{left}" y="{y + 9}" fill="#111">{what}: {escape(shown(row.figure, row.unit))}</text>'
+            f'<text x="{left}" y="{y + 9}" fill="#111" stroke="white" stroke-width="3" paint-order="stroke">'
+            f"{what}: {escape(shown(row.figure, row.unit))}</text>"
             f'<rect x="{start:.1f}" y="{y + 13}" width="{max(end - start, 1.5):.1f}" height="9" '
             f'fill="{colour}"/>'
         )

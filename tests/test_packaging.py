@@ -44,6 +44,7 @@ FLOORS = (
         "metrics",
         "score_report",
         "scoring",
+        "beam_search",
         "search",
         "weight_averaging",
         "word_dropout",

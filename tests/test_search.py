@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -39,8 +39,27 @@ def searched(seed: int, bias: tuple[tuple[int, float], ...] = ()) -> Search:
     return Search(decoder, model)
 
 
+@cache
+def searched_together(seed: int) -> Search:
+    """Return a search over that decoder and another one, of another size, which sees other features."""
+    import keras
+
+    one = searched(seed)
+    keras.utils.set_random_seed(seed)
+    options = {"units": 4, "embedding_size": 3}
+    decoder = Registry(PluginManager(disabled={"*"})).create("decoder", "add-merge", options).value
+    model = decoder.build((2, 3), WORDS)
+    random = np.random.default_rng(10 + seed)
+    model.set_weights([random.normal(0, 0.8, weight.shape) for weight in model.get_weights()])
+    return Search(one.decoder, one.model, (decoder, model))
+
+
 def features_of(seed: int, pictures: int = PICTURES) -> Array:
     return np.random.default_rng(100 + seed).normal(0, 1.5, (pictures, 5)).astype(np.float32)
+
+
+def grids_of(seed: int) -> Array:
+    return np.random.default_rng(200 + seed).normal(0, 1.5, (PICTURES, 2, 3)).astype(np.float32)
 
 
 def log_softmax(logits: Array) -> Array:
@@ -48,19 +67,38 @@ def log_softmax(logits: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum())
 
 
+Picture: TypeAlias = tuple[bytes, ...]
+"""The features of one picture, an array a decoder, in a form that can be a key."""
+
+
 @cache
-def continuations(search: Search, picture: bytes, prefix: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return log-probabilities float64 ``[V]`` of the word after a prefix, and the decoder's state there."""
+def continuations(search: Search, picture: Picture, prefix: tuple[int, ...]) -> tuple[Array, Any]:
+    """Return log-probabilities float64 ``[V]`` of the word after a prefix, and the decoders' states there.
+
+    Those of several decoders are averaged as probabilities.
+    """
     if len(prefix) == 1:
-        features = np.frombuffer(picture, np.float32)[None]
-        state = search.decoder.start(search.model, features)
+        states = []
+        for (decoder, model), own in zip(search.members, picture, strict=True):
+            features = np.frombuffer(own, np.float32).reshape(1, *model.inputs[0].shape[1:])
+            states.append(decoder.start(model, features))
     else:
-        _, state = continuations(search, picture, prefix[:-1])
-    logits, state = search.decoder.step(search.model, np.array(prefix[-1:], np.int32), state)
-    return log_softmax(np.asarray(logits, np.float64)[0]), state
+        _, states = continuations(search, picture, prefix[:-1])
+    last = np.array(prefix[-1:], np.int32)
+    both = zip(search.members, states, strict=True)
+    stepped = [decoder.step(model, last, state) for (decoder, model), state in both]
+    gains = [log_softmax(np.asarray(logits, np.float64)[0]) for logits, _ in stepped]
+    mean = np.logaddexp.reduce(gains, axis=0) - np.log(len(gains))
+    return mean, [state for _, state in stepped]
 
 
-def reference(search: Search, picture: Array, options: SearchOptions) -> tuple[list[int], float]:
+def repeats(caption: tuple[int, ...], words: int) -> bool:
+    """Whether a run of so many words, the last one of the caption, occurs earlier in it, too."""
+    runs = [caption[first : first + words] for first in range(len(caption) - words + 1)]
+    return bool(words) and runs.count(caption[-words:]) > 1
+
+
+def reference(search: Search, picture: Picture, options: SearchOptions) -> tuple[list[int], float]:
     """Beam search over one picture, one live caption after another, from its definition alone."""
 
     def score(total: float, words: int) -> float:
@@ -70,14 +108,16 @@ def reference(search: Search, picture: Array, options: SearchOptions) -> tuple[l
     ended: list[tuple[float, tuple[int, ...]]] = []
     for words in range(options.max_words + 1):
         best_ended = max((one for one, _ in ended), default=-np.inf)
-        reachable = max(score(total, options.max_words + 1) for total, _ in live)
+        reachable = max((score(total, options.max_words + 1) for total, _ in live), default=-np.inf)
         if len(ended) >= options.beam or best_ended >= reachable:
             break
         continued = []
         for total, caption in live:
-            gains, _ = continuations(search, picture.tobytes(), caption)
+            gains, _ = continuations(search, picture, caption)
             for word, gain in enumerate(gains):
                 if word in (PAD, UNK, START) or (word == END and words < options.min_words):
+                    continue
+                if word != END and repeats((*caption[1:], word), options.block_repeats):
                     continue
                 continued.append((total + gain, (*caption, word)))
         continued.sort(key=lambda one: -one[0])
@@ -100,12 +140,15 @@ def unpadded(row: Array) -> list[int]:
     return words
 
 
-def check_against_reference(search: Search, features: Array, options: SearchOptions) -> list[list[int]]:
+def check_against_reference(
+    search: Search, features: Array | tuple[Array, ...], options: SearchOptions
+) -> list[list[int]]:
     tokens, scores = search(features, options)
-    assert tokens.shape == (len(features), options.max_words)
+    each = features if isinstance(features, tuple) else (features,)
+    assert tokens.shape == (len(each[0]), options.max_words)
     assert (tokens.dtype, scores.dtype) == (np.int32, np.float32)
-    for row, found, picture in zip(tokens, scores, features, strict=True):
-        caption, best = reference(search, picture, options)
+    for row, found, *picture in zip(tokens, scores, *each, strict=True):
+        caption, best = reference(search, tuple(own.tobytes() for own in picture), options)
         assert unpadded(row) == caption
         assert found == pytest.approx(best, rel=1e-6, abs=1e-5)
     return [unpadded(row) for row in tokens]
@@ -140,7 +183,7 @@ def test_a_beam_of_one_takes_the_most_probable_word_each_time(seed: int) -> None
     for row, score, picture in zip(tokens, scores, features_of(seed), strict=True):
         caption, total = [START], 0.0
         while caption[-1] != END and len(caption) < 8:
-            gains = continuations(search, picture.tobytes(), tuple(caption))[0].copy()
+            gains = continuations(search, (picture.tobytes(),), tuple(caption))[0].copy()
             gains[[PAD, UNK, START]] = -np.inf
             if len(caption) == 7 and gains.argmax() != END:
                 break  # six words, and the seventh would be another one
@@ -172,6 +215,98 @@ def test_no_caption_is_shorter_than_asked_for(beam: int) -> None:
     for min_words in (0, 1, 4, 6):
         found = check_against_reference(search, features_of(0), SearchOptions(beam, 6, min_words))
         assert {len(caption) for caption in found} == {min_words}
+
+
+@pytest.mark.parametrize(("beam", "block_repeats"), [(1, 3), (3, 1), (3, 2), (5, 3)])
+def test_no_run_of_words_occurs_twice_where_that_is_blocked(beam: int, block_repeats: int) -> None:
+    search = searched(1, ((END, -4.0),))
+    free = SearchOptions(beam, max_words=9, min_words=7)
+    blocked = SearchOptions(beam, max_words=9, min_words=7, block_repeats=block_repeats)
+    found = check_against_reference(search, features_of(1), blocked)
+
+    def holds_repeats(caption: list[int]) -> bool:
+        return any(repeats(tuple(caption[:end]), block_repeats) for end in range(1, len(caption) + 1))
+
+    assert not any(map(holds_repeats, found))
+    tokens, _ = search(features_of(1), free)
+    assert any(holds_repeats(unpadded(row)) for row in tokens), "else there was nothing to block"
+
+
+def test_a_blocked_run_may_overlap_the_one_before_it() -> None:
+    favoured = END + 1
+    search = searched(0, ((favoured, 1e3),))  # would say one word for ever
+    options = SearchOptions(1, max_words=6, min_words=6, block_repeats=3)
+    for caption in check_against_reference(search, features_of(0), options):
+        assert caption[:3] == [favoured] * 3
+        assert caption[3] != favoured
+        assert caption[4:] == [favoured] * 2
+
+
+def test_longer_runs_than_a_caption_has_words_block_nothing() -> None:
+    options = SearchOptions(3, max_words=4)
+    tokens, scores = searched(0)(features_of(0), options)
+    found = searched(0)(features_of(0), SearchOptions(3, max_words=4, block_repeats=6))
+    np.testing.assert_array_equal(found[0], tokens)
+    np.testing.assert_array_equal(found[1], scores)
+
+
+def test_where_every_word_is_blocked_the_caption_is_cut_there() -> None:
+    options = SearchOptions(2, max_words=10, min_words=10, block_repeats=1)
+    tokens, _ = searched(0)(features_of(0), options)
+    for row in tokens:
+        assert sorted(unpadded(row)) == list(range(END + 1, WORDS))
+
+
+@pytest.mark.parametrize(("beam", "block_repeats"), [(1, 0), (3, 2), (5, 0)])
+def test_the_probabilities_of_several_decoders_are_averaged(beam: int, block_repeats: int) -> None:
+    options = SearchOptions(beam, max_words=6, min_words=3, block_repeats=block_repeats)
+    both = alone = 0
+    for seed in SEEDS[:2]:
+        features = features_of(seed), grids_of(seed)
+        found = check_against_reference(searched_together(seed), features, options)
+        own, _ = searched(seed)(features[0], options)
+        alone += sum(unpadded(row) == caption for row, caption in zip(own, found, strict=True))
+        both += len(found)
+    assert 0 < alone < both, "some captions change with the second decoder, and some do not"
+
+
+def test_two_decoders_that_are_the_same_find_what_one_finds() -> None:
+    one = searched(1)
+    twice = Search(one.decoder, one.model, (one.decoder, one.model))
+    for beam in (1, 3):
+        options = SearchOptions(beam, max_words=6)
+        tokens, scores = one(features_of(1), options)
+        both = twice((features_of(1), features_of(1)), options)
+        np.testing.assert_array_equal(both[0], tokens)
+        np.testing.assert_allclose(both[1], scores, rtol=1e-6, atol=1e-6)
+
+
+def test_the_order_of_decoders_does_not_matter() -> None:
+    one, other = searched_together(0).members
+    options = SearchOptions(3, max_words=6)
+    tokens, scores = Search(*one, other)((features_of(0), grids_of(0)), options)
+    turned = Search(*other, one)((grids_of(0), features_of(0)), options)
+    np.testing.assert_array_equal(turned[0], tokens)
+    np.testing.assert_array_equal(turned[1], scores)
+
+
+def test_what_no_decoder_can_say_has_no_probability() -> None:
+    never = ((END, -np.inf),)
+    one, other = searched(0, never), searched(1, never)
+    both = Search(one.decoder, one.model, (other.decoder, other.model))
+    features = (features_of(0), features_of(1))
+    found = check_against_reference(both, features, SearchOptions(3, max_words=6))
+    assert {len(caption) for caption in found} == {6}
+
+
+def test_captions_are_no_longer_than_every_decoder_allows() -> None:
+    one = searched(0)
+    options = {"layers": 1, "width": 8, "heads": 2, "feed_forward": 8, "max_words": 6}
+    decoder = Registry(PluginManager(disabled={"*"})).create("decoder", "transformer", options).value
+    both = Search(one.decoder, one.model, (decoder, decoder.build((2, 3), WORDS)))
+    tokens, _ = both((features_of(0), grids_of(0)), SearchOptions(1, min_words=6, max_words=9))
+    assert tokens.shape == (PICTURES, 6)
+    assert tokens.all()
 
 
 def test_a_beam_wider_than_the_vocabulary_is_no_mistake() -> None:
@@ -219,6 +354,7 @@ def test_the_weights_of_the_moment_are_used() -> None:
         ({"min_words": -1}, "min_words=-1"),
         ({"min_words": 7, "max_words": 6}, "min_words=7 and max_words=6"),
         ({"length_penalty": -0.5}, "length penalty is -0.5"),
+        ({"block_repeats": -1}, "block_repeats is -1"),
         ({"length_penalty": float("nan")}, "length penalty is nan"),
         ({"length_penalty": float("inf")}, "length penalty is inf"),
     ],
@@ -238,3 +374,4 @@ def test_unknown_options_are_refused_with_those_that_exist() -> None:
 def test_options_are_written_as_a_signature() -> None:
     assert str(SearchOptions()) == "beam:3|length-penalty:0.7|words:1-40"
     assert str(SearchOptions(1, 20, 4, 0.7)) == "beam:1|length-penalty:0.7|words:4-20"
+    assert str(SearchOptions(block_repeats=3)) == "beam:3|length-penalty:0.7|words:1-40|block-repeats:3"

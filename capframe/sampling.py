@@ -53,13 +53,15 @@ def compile_sampler(decoder: Decoder, model: keras.Model, samples: int, max_word
         seeds = tf.random.stateless_uniform([longest, 2], seed, None, None, tf.int64)
 
         def step(*loop: Any) -> Any:
-            t, last, state, ended, words = loop
+            t, places, last, state, words = loop
             logits, state = decoder.step(model, last, state)
             logits = tf.cast(logits, tf.float32) + barred(tf.shape(logits)[-1])
             drawn = tf.random.stateless_categorical(logits, 1, seeds[t], tf.int32)[:, 0]
-            drawn = tf.where(ended, PAD, drawn)
-            words = words.write(t, drawn)
-            return t + 1, drawn, state, ended | (drawn == END), words
+            words = words.write(t, tf.scatter_nd(places[:, None], drawn, [rows]))
+            # Captions that have ended leave the loop.
+            going = tf.where(drawn != END)[:, 0]
+            loop = tf.nest.map_structure(lambda tensor: tf.gather(tensor, going), (places, drawn, state))
+            return (t + 1, *loop, words)
 
         def any_batch(tensor: Any) -> Any:
             return tf.TensorShape([None, *tensor.shape[1:]])
@@ -68,10 +70,10 @@ def compile_sampler(decoder: Decoder, model: keras.Model, samples: int, max_word
         shapes = tf.nest.map_structure(any_batch, state)
         some = tf.TensorShape([None])
         steps, *_, words = tf.while_loop(
-            lambda t, last, state, ended, words: (t < longest) & ~tf.reduce_all(ended),
+            lambda t, places, last, state, words: (t < longest) & (tf.size(places) > 0),
             step,
-            (tf.constant(0), tf.fill([rows], START), state, tf.fill([rows], False), words),
-            shape_invariants=(tf.TensorShape([]), some, shapes, some, tf.TensorShape(None)),
+            (tf.constant(0), tf.range(rows), tf.fill([rows], START), state, words),
+            shape_invariants=(tf.TensorShape([]), some, some, shapes, tf.TensorShape(None)),
         )
         return tf.transpose(words.gather(tf.range(steps)))
 

@@ -79,21 +79,25 @@ class Transformer:
         logits = words(hidden)
         return keras.Model([features, tokens], logits, name="transformer")
 
-    def start(self, model: keras.Model, features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def start(self, model: keras.Model, features: tf.Tensor) -> dict[str, Any]:
         """Return keys and values of the regions, and room for those of the words.
 
-        ``picture`` is ``[B, layers, 2, R, width]``, ``words`` ``[B, layers, 2, max_words, width]`` and
-        ``place`` ``[B]``: how many words there are.
+        ``picture`` has for each layer keys ``[B, heads, depth, R]`` and values ``[B, heads, R, depth]``;
+        ``words`` has for each layer keys and values, ``[B, max_words + 1, 2 * width]``; ``place`` ``[B]`` is
+        how many words there are.
         """
         regions = model.get_layer("regions")(model.get_layer("grid")(features))
-        picture = tf.stack([tf.stack(block.look(regions), axis=1) for block in self._blocks(model)], axis=1)
         batch = tf.shape(features)[0]
-        words = tf.zeros((batch, self.layers, 2, self.max_words + 1, self.width))
-        return {"picture": picture, "words": words, "place": tf.zeros((batch,), tf.int32)}
+        room = tf.zeros((batch, self.max_words + 1, 2 * self.width))
+        return {
+            "picture": tuple(block.look_by_head(regions) for block in self._blocks(model)),
+            "words": (room,) * self.layers,
+            "place": tf.zeros((batch,), tf.int32),
+        }
 
     def step(
-        self, model: keras.Model, tokens: tf.Tensor, state: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        self, model: keras.Model, tokens: tf.Tensor, state: dict[str, Any]
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
         """Feed one word: ``tokens`` int32 ``[B]`` -> logits ``[B, V]`` and the next state."""
         place, words = state["place"], model.get_layer("words")
         within = tf.debugging.assert_less_equal(
@@ -101,18 +105,16 @@ class Transformer:
         )
         with tf.control_dependencies([within] if within is not None else []):
             hidden = words.at(tokens, place)
-        here = tf.one_hot(place, self.max_words + 1)[:, None, :, None]
-        seen = tf.sequence_mask(place + 1, self.max_words + 1)
+        here = tf.stack([tf.range(tf.size(place)), place], axis=1)
+        known = tf.reduce_max(place) + 1  # what is still empty need not be looked at
+        seen = tf.sequence_mask(place + 1, known)
         memories = []
-        for number, block in enumerate(self._blocks(model)):
-            new = tf.stack(block.remember(hidden), axis=1)
-            memory = state["words"][:, number] + here * new[:, :, None, :]
-            hidden = block.step(
-                hidden, (memory[:, 0], memory[:, 1]), seen, tf.unstack(state["picture"][:, number], axis=1)
-            )
+        for block, before, picture in zip(self._blocks(model), state["words"], state["picture"], strict=True):
+            memory = tf.tensor_scatter_nd_update(before, here, tf.concat(block.remember(hidden), axis=1))
+            hidden = block.step(hidden, tf.split(memory[:, :known], 2, axis=2), seen, picture)
             memories.append(memory)
         logits = words(model.get_layer("hidden")(hidden))
-        return logits, {"picture": state["picture"], "words": tf.stack(memories, axis=1), "place": place + 1}
+        return logits, {"picture": state["picture"], "words": tuple(memories), "place": place + 1}
 
     def hidden_words(
         self,

@@ -107,7 +107,7 @@ class Block(_Sized):
     def __init__(self, width: int, heads: int, feed_forward: int, dropout: float, **options: Any) -> None:
         super().__init__(**options)
         self._sizes = {"width": width, "heads": heads, "feed_forward": feed_forward, "dropout": dropout}
-        self.width, self.heads = width, heads
+        self.width, self.heads, self._depth = width, heads, width // heads
         self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(3)]
         self.words = [keras.layers.Dense(width) for _ in range(4)]
         self.picture = [keras.layers.Dense(width) for _ in range(4)]
@@ -136,16 +136,26 @@ class Block(_Sized):
         """Return keys and values of regions ``[B, R, width]``."""
         return self.picture[1](regions), self.picture[2](regions)
 
-    def step(self, hidden: Any, words: tuple[Any, Any], seen: Any, picture: Any) -> Any:
+    def look_by_head(self, regions: Any) -> tuple[Any, Any]:
+        """Return keys ``[B, heads, depth, R]`` and values ``[B, heads, R, depth]`` of regions, for `step`."""
+        keys, values = (self._split(array) for array in self.look(regions))
+        return ops.transpose(keys, (0, 2, 3, 1)), ops.transpose(values, (0, 2, 1, 3))
+
+    def step(self, hidden: Any, words: Any, seen: Any, picture: tuple[Any, Any]) -> Any:
         """Go one word further.
 
         Args:
             hidden: of the word, ``[B, width]``.
-            words: keys and values ``[B, T, width]`` of the words so far and of places that are still empty.
+            words: keys and values ``[B, T, width]`` of the words so far.
             seen: which of these are words, ``[B, T]``.
-            picture: keys and values of the regions.
+            picture: what `look_by_head` gave.
         """
-        return self._pass(hidden[:, None], words, seen[:, None, None, :], picture, False)[:, 0]
+        hidden = hidden + self._words(hidden[:, None], words, seen[:, None, None, :])[:, 0]
+        query = ops.reshape(self.picture[0](self.norms[1](hidden)), (-1, self.heads, 1, self._depth))
+        weights = _shares(ops.matmul(query * self._depth**-0.5, picture[0]))
+        mixed = ops.reshape(ops.matmul(weights, picture[1]), (-1, self.width))
+        hidden = hidden + self.picture[3](mixed)
+        return hidden + self.outer(self.inner(self.norms[2](hidden)))
 
     def packed(self, hidden: Any, captions: Any, pictures: Any, regions: Any, training: bool) -> Any:
         """Do as ``call`` does, for words without padding and with each picture once.
@@ -187,12 +197,8 @@ class Block(_Sized):
 
     def _weights(self, query: Any, keys: Any, seen: Any = None) -> Any:
         """Return how queries ``[B, T, width]`` attend to keys ``[B, S, width]``: ``[B, heads, T, S]``."""
-        scale = (self.width // self.heads) ** -0.5
-        scores = ops.einsum("bthd,bshd->bhts", self._split(query) * scale, self._split(keys))
-        if seen is not None:
-            scores = ops.where(seen, scores, -1e9)
-        # As softmax, which warns of a single region, where the weight is rightly 1.
-        return ops.exp(scores - ops.logsumexp(scores, axis=-1, keepdims=True))
+        scores = ops.einsum("bthd,bshd->bhts", self._split(query) * self._depth**-0.5, self._split(keys))
+        return _shares(scores if seen is None else ops.where(seen, scores, -1e9))
 
     def _mixed(self, values: Any, weights: Any) -> Any:
         """Mix values ``[B, S, width]`` by weights ``[B, heads, T, S]``: ``[B, T, width]``."""
@@ -200,7 +206,7 @@ class Block(_Sized):
         return ops.reshape(mixed, (-1, ops.shape(weights)[2], self.width))
 
     def _split(self, array: Any) -> Any:
-        return ops.reshape(array, (-1, ops.shape(array)[1], self.heads, self.width // self.heads))
+        return ops.reshape(array, (-1, ops.shape(array)[1], self.heads, self._depth))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the hidden states."""
@@ -211,3 +217,8 @@ def _before(words: Any) -> Any:
     """Return which words each word of ``[B, T, width]`` sees: itself and those before it."""
     places = ops.arange(ops.shape(words)[1])
     return places[None, None, :, None] >= places[None, None, None, :]
+
+
+def _shares(scores: Any) -> Any:
+    """Do as softmax does, which warns of a single region, where the weight is rightly 1."""
+    return ops.exp(scores - ops.logsumexp(scores, axis=-1, keepdims=True))

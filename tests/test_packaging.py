@@ -61,8 +61,8 @@ FLOORS = (
         "run_folder_checks",
         "model_weights",
     },
-    {"composition", "recipes", "extraction", "samples", "trained", "starting", "evaluation"},
-    {"captioner"},
+    {"composition", "recipes", "extraction", "samples", "trained", "starting", "evaluation", "captioning"},
+    {"captioner", "ensemble"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -164,15 +164,17 @@ class Captioner(Captioning):
         self._trained = trained
         self._search = Search(self.composition.decoder.value, trained.model)
 
-    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: PathLike, *, overwrite: bool = False, half_precision: bool = False) -> None:
         """Write a run folder: configuration, vocabulary, decoder, history.
 
+        With ``half_precision`` the weights are rounded to float16, which takes half the room.
+
         Raises:
-            RunFolderError: ``path`` exists.
+            RunFolderError: ``path`` exists, or a weight is too large for ``half_precision``.
         """
         trained = self.trained
         with run_folder.new_run_folder(Path(path), overwrite=overwrite) as folder:
-            trained.write(folder, self.composition)
+            trained.write(folder, self.composition, half_precision=half_precision)
 
     @classmethod
     def load(cls, path: PathLike, *, registry: Registry | None = None, **parts: Spec) -> Captioner:

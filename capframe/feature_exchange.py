@@ -14,6 +14,7 @@ from .errors import FeatureStoreError
 from .feature_parts import FeatureSource, StorageDtype
 from .feature_pickle import read_feature_pickle, write_feature_pickle
 from .features import FeatureStore
+from .image_views import is_view
 
 IMPORTED = "imported"
 """The extractor that stands for one that nobody named."""
@@ -94,7 +95,7 @@ def export_features(
     endings: bool = True,
     batch_axis: bool = False,
 ) -> None:
-    """Write a store as a pickled dict {picture name: array}.
+    """Write a store as a pickled dict {picture name: array}; views that were trained on are left out.
 
     Args:
         store: the feature store.
@@ -106,13 +107,15 @@ def export_features(
     Raises:
         FeatureStoreError: it cannot be written, or two names are the same without their endings.
     """
-    keys = dict(zip(store.names, map(str if endings else _stem, store.names), strict=True))
+    names = [name for name in store.names if not is_view(name)]
+    keys = dict(zip(names, map(str if endings else _stem, names), strict=True))
     if len(set(keys.values())) < len(keys):
         raise FeatureStoreError(
             f"Some pictures in '{store.path}' have the same name without its ending: keep the endings."
         )
     write_feature_pickle(
-        path, ((keys[name], row[np.newaxis] if batch_axis else row) for name, row in store.rows())
+        path,
+        ((keys[name], row[np.newaxis] if batch_axis else row) for name, row in store.rows() if name in keys),
     )
 
 

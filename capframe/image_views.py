@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .images import ImageSource
+
+_VIEW = re.compile(r"#view[1-9]\d*$")
 
 LEAST_SHARE, MOST_SHARE = 0.75, 0.95
 """How much of each side of a picture a cut-out shows."""
@@ -54,6 +57,11 @@ class View(NamedTuple):
 def view_name(name: str, number: int) -> str:
     """Return the name under which a feature store holds a view; 0 is the picture itself."""
     return f"{name}#view{number}" if number else name
+
+
+def is_view(name: str) -> bool:
+    """Whether a feature store's name is that of a view, and not of a picture."""
+    return _VIEW.search(name) is not None
 
 
 def views_of(images: Mapping[str, ImageSource], views: int) -> dict[str, ImageSource]:

@@ -25,8 +25,24 @@ RECIPES: dict[str, dict[str, Any]] = {
             "weight_averaging": 0.999,
         },
     },
+    "self-critical": {
+        "callbacks": ["checkpoint"],
+        "training": {
+            "objective": "self-critical",
+            "epochs": 15,
+            "schedule": "cosine",
+            "warm_up": 0.5,
+            "learning_rate": 1e-4,
+            "views": 5,
+            "weight_averaging": 0.99,
+        },
+    },
 }
-"""Each has the form of a configuration file. ``seed`` is the defaults; ``best`` gives the best captions."""
+"""Each has the form of a configuration file.
+
+``seed`` is the defaults, ``best`` gives the best captions of one stage, and ``self-critical`` is a second
+stage, which starts from a run of ``best``.
+"""
 
 
 def recipe_table(name: str) -> dict[str, Any]:

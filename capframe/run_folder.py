@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import RunFolderError
+from .half_precision import halve_weights
 from .model_weights import load_weights
 from .run_folder_checks import check_config, check_files
 
@@ -65,6 +66,8 @@ def give_name(working: Path, path: Path) -> None:
 
 def check_free(path: Path, overwrite: bool) -> None:
     """Raise a `RunFolderError` where ``path`` exists and is not a run folder that may be overwritten."""
+    if path.name in ("", ".."):
+        raise RunFolderError(f"'{path}' cannot be made into a run folder. Name a folder in it.")
     if not path.exists():
         return
     if not overwrite:
@@ -118,11 +121,17 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         raise RunFolderError(f"{path} cannot be read: {error}. Copy the run folder anew.") from None
 
 
-def write_model(folder: Path, model: keras.Model) -> None:
-    """Write ``best_model.keras``, aside first."""
+def write_model(folder: Path, model: keras.Model, *, half_precision: bool = False) -> None:
+    """Write ``best_model.keras``, aside first.
+
+    Raises:
+        RunFolderError: a weight is too large for ``half_precision``.
+    """
     aside = folder / f".partial-{os.getpid()}-{MODEL}"
     try:
         model.save(aside)
+        if half_precision:
+            halve_weights(aside)
         aside.replace(folder / MODEL)
     finally:
         aside.unlink(missing_ok=True)

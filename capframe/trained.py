@@ -66,14 +66,14 @@ class Trained:
             raise UsageError(f"This captioner was trained on features of {self.source}, and this is {here}.")
         return extractor
 
-    def write(self, folder: Path, composition: Composition) -> None:
+    def write(self, folder: Path, composition: Composition, *, half_precision: bool = False) -> None:
         """Write the files of a run folder into ``folder``.
 
         Raises:
             RunFolderError: they cannot be written.
         """
         try:
-            run_folder.write_model(folder, self.model)
+            run_folder.write_model(folder, self.model, half_precision=half_precision)
             self.vocabulary.write(folder / run_folder.VOCABULARY)
         except OSError as error:
             raise RunFolderError(

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from capframe import Captioner, FeatureStore, PluginManager, Registry, hookimpl
 from capframe.cli import main
 from capframe.errors import UsageError
+from capframe.image_views import view_name
 
 SMALL = ("--set", "decoder.units=4", "--set", "decoder.embedding_size=4", "--set", "vocabulary.min_count=1")
 NAMES = [f"{number}.jpg" for number in range(12)]
@@ -204,6 +205,18 @@ def test_an_exported_store_is_a_plain_dict_of_arrays(tmp_path, pickled, captions
     assert exported[key].dtype == np.float32
     assert np.array_equal(exported[key], np.full(shape, 7, np.float32))
     assert not list(tmp_path.glob(".*"))
+
+
+def test_views_are_told_apart_from_pictures_and_not_exported(tmp_path):
+    views = {view_name(name, number): np.ones(3) for name in ("a.jpg", "b.jpg") for number in range(3)}
+    (tmp_path / "f.pkl").write_bytes(pickle.dumps(views))
+    succeed("features", "import", tmp_path / "f.pkl", "--out", tmp_path / "store")
+
+    assert json.loads(succeed("features", "info", tmp_path / "store", "--json").stdout)["pictures"] == 2
+    assert "views     4" in succeed("features", "info", tmp_path / "store").stdout
+    exported = succeed("features", "export", tmp_path / "store", "--out", tmp_path / "out.pkl")
+    assert "2 pictures in" in exported.stderr
+    assert pickle.loads((tmp_path / "out.pkl").read_bytes()).keys() == {"a.jpg", "b.jpg"}
 
 
 def test_names_that_differ_in_their_ending_alone_are_exported_with_it(tmp_path):

@@ -104,6 +104,7 @@ def test_one_package_may_offer_several_kinds(everything, monkeypatch):
         (["class"], "cannot be the name of a package"),
         (["class-"], "cannot be the name of a package"),
         (["Capframe"], "That is capframe itself"),
+        (["capframe-" + 32 * "s"], "longer than 40 letters"),
         (["shapes", "--kind", "cleaner"], "'text-cleaner'"),
     ],
 )

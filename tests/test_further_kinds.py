@@ -160,7 +160,7 @@ def test_without_a_run_the_choice_must_be_clear(offer, tmp_path):
     two = offer(register_captioners={"one": tmp_path, "two": tmp_path})
     with pytest.raises(UsageError, match="Several captioners are installed: one, two"):
         run_folder_of(None, two)
-    with pytest.raises(UsageError, match="install a package that offers a trained one"):
+    with pytest.raises(UsageError, match="offers a trained one: python -m pip install capframe-flickr8k"):
         run_folder_of(None, offer(register_metrics={"words-found": WordsFound}))
 
 

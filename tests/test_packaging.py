@@ -59,6 +59,7 @@ FLOORS = (
         "run_folder",
         "unfinished",
         "run_folder_checks",
+        "half_precision",
         "model_weights",
     },
     {"composition", "recipes", "extraction", "samples", "trained", "starting", "evaluation", "captioning"},

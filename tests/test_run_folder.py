@@ -96,6 +96,12 @@ def test_what_is_no_run_is_never_overwritten(tmp_path: Path, kind: str) -> None:
         run_folder.check_free(target, overwrite=True)
 
 
+@pytest.mark.parametrize("path", [".", "..", "/"])
+def test_a_folder_without_a_name_of_its_own_is_refused(path: str) -> None:
+    with pytest.raises(RunFolderError, match=r"cannot be made into a run folder\. Name a folder in it"):
+        run_folder.check_free(Path(path), True)
+
+
 def test_an_empty_folder_may_be_overwritten(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with run_folder.new_run_folder(tmp_path / "run", overwrite=True) as working:
@@ -203,6 +209,39 @@ def test_a_model_is_read_as_it_was_written(tmp_path: Path) -> None:
     again = run_folder.read_model(tmp_path, lambda: model_of(keras.layers.Dense(3)))
     for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_in_half_precision_weights_are_rounded_and_keras_reads_them_still(tmp_path: Path) -> None:
+    import keras
+    import numpy as np
+
+    model = keras.Sequential([keras.Input((40,)), keras.layers.Dense(50), keras.layers.BatchNormalization()])
+    model.set_weights([np.random.default_rng(0).normal(size=weight.shape) for weight in model.get_weights()])
+    sizes = []
+    for folder, half in ((tmp_path / "whole", False), (tmp_path / "half", True)):
+        folder.mkdir()
+        run_folder.write_model(folder, model, half_precision=half)
+        sizes.append((folder / "best_model.keras").stat().st_size)
+    assert sizes[1] < sizes[0] - 2 * 40 * 50 * 0.9
+
+    rounded = [weight.astype(np.float16).astype(np.float32) for weight in model.get_weights()]
+    ours = run_folder.read_model(tmp_path / "half", lambda: keras.models.clone_model(model))
+    plain = keras.models.load_model(tmp_path / "half" / "best_model.keras")
+    for again in (ours, plain):
+        for weight, expected in zip(again.get_weights(), rounded, strict=True):
+            assert weight.dtype == np.float32
+            np.testing.assert_array_equal(weight, expected)
+
+
+def test_weights_beyond_half_precision_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    import keras
+    import numpy as np
+
+    model = model_of(keras.layers.Dense(3))
+    model.set_weights([np.full((2, 3), 70_000.0), np.zeros(3)])
+    with pytest.raises(RunFolderError, match=r"too large for half precision\. Save them as they are"):
+        run_folder.write_model(tmp_path, model, half_precision=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def run_folder_of(run: str | None, registry: Registry) -> Path:
         if not names:
             raise UsageError(
                 "Which captioner? Give --run FOLDER, a run that 'capframe train' left, or install a package "
-                "that offers a trained one."
+                "that offers a trained one: python -m pip install capframe-flickr8k."
             )
         if len(names) > 1:
             raise UsageError(

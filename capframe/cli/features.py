@@ -84,10 +84,11 @@ def export(store: Path, file: Path, without_endings: bool, batch_axis: bool) -> 
     """Write STORE as a pickled dict {picture name: array}, for other tools."""
     from ..feature_exchange import export_features
     from ..features import FeatureStore
+    from ..image_views import is_view
 
     opened = FeatureStore(store)
     export_features(opened, file, endings=not without_endings, batch_axis=batch_axis)
-    remark(f"{len(opened)} pictures in {file}.")
+    remark(f"{sum(not is_view(name) for name in opened.names)} pictures in {file}.")
 
 
 @features.command(short_help="Say what is in a feature store.")
@@ -96,10 +97,13 @@ def export(store: Path, file: Path, without_endings: bool, batch_axis: bool) -> 
 def info(store: Path, as_json: bool) -> None:
     """Say what is in STORE: pictures, shape, numbers, what made them, parts and size."""
     from ..features import FeatureStore
+    from ..image_views import is_view
 
     opened = FeatureStore(store)
+    views = sum(map(is_view, opened.names))
     described: dict[str, Any] = {
-        "pictures": len(opened),
+        "pictures": len(opened) - views,
+        **({"views": views} if views else {}),
         "shape": list(opened.source.feature_shape),
         "dtype": opened.dtype,
         "source": opened.source.to_json(),

@@ -87,6 +87,7 @@ _KIT = (
     "the package is installed. "
 )
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LONGEST_NAME = 40
 _WORDS = {"feature-extractor": ("numpy>=1.26",), "metric": ("numpy>=1.26",), "command": ("click>=8.2",)}
 
 
@@ -139,6 +140,8 @@ def write_package(name: str, kinds: Sequence[str], out: Path, author: str) -> No
         raise UsageError(
             f"'{name}' cannot be the name of a package: use letters, digits, hyphens, as in capframe-shapes."
         )
+    if len(name) > _LONGEST_NAME:
+        raise UsageError(f"'{name}' is longer than {_LONGEST_NAME} letters. Choose a shorter name.")
     if module == "capframe":
         raise UsageError("That is capframe itself. Call the package for instance capframe-shapes.")
     if out.exists():

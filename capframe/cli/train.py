@@ -89,15 +89,16 @@ _KINDS = (
     "start",
     type=FOLDER,
     help="Run folder to start from: its decoder, cleaners, weights and vocabulary. For a second stage of "
-    "training: --set training.objective=self-critical.",
+    "training: --recipe self-critical.",
 )
 @click.option(
     "--recipe",
     type=click.Choice(tuple(RECIPES)),
     default="seed",
     show_default=True,
-    help="Parts and options to begin with: those that this page calls default, or those that gave the best "
-    "captions. Everything else on the command line, and --config, wins over it.",
+    help="Parts and options to begin with: those that this page calls default, those that gave the best "
+    "captions, or those of a second stage, which starts --from such a run. Everything else on the command "
+    "line, and --config, wins over it.",
 )
 @set_option(_KINDS)
 @click.option("--config", type=FILE, help="TOML file with parts and options; the command line wins over it.")

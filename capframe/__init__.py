@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .captioner import Captioner
     from .dataset import Dataset
+    from .ensemble import Ensemble
     from .errors import CapframeError
     from .features import FeatureStore
     from .hookspecs import hookimpl
@@ -24,6 +25,7 @@ _HOMES = {
     "CaptionSample": "interfaces",
     "Dataset": "dataset",
     "Decoder": "interfaces",
+    "Ensemble": "ensemble",
     "FeatureExtractor": "interfaces",
     "FeatureStore": "features",
     "PluginManager": "plugins",
@@ -39,6 +41,7 @@ __all__ = [
     "Captioner",
     "Dataset",
     "Decoder",
+    "Ensemble",
     "FeatureExtractor",
     "FeatureStore",
     "PluginManager",

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL.Image import Image
-
 from . import extraction, run_folder
+from .captioning import Captioning, Member
 from .composition import Composition, Spec, recompose_all
 from .dataset import Dataset
 from .errors import UsageError
-from .evaluation import evaluate
 from .extraction import OnBadImage, PathLike
 from .features import FeatureStore
-from .images import ImageSource, iterate_batches
+from .images import ImageSource
 from .options import check_options
 from .registry import Registry
-from .scoring import ScoreReport
-from .search import Search, SearchOptions
+from .search import Search
 from .starting import starting_point
 from .trained import Trained, train
 from .training import Logs
 from .training_options import TrainingOptions
 from .unfinished import check_unbegun, unfinished_run
 
-CAPTIONING_BATCH = 32
-Features = NDArray[np.float32]
 
-
-class Captioner:
+class Captioner(Captioning):
     """An image captioner made of a feature extractor, text cleaners, a decoder and callbacks.
 
     Each part is a registered name, a ``(name, options)`` pair, or a ready object.
@@ -76,7 +67,6 @@ class Captioner:
             training=training or {},
         )
         self._trained: Trained | None = None
-        self._search: Search | None = None
 
     def fit(
         self,
@@ -158,60 +148,17 @@ class Captioner:
         """Fill a feature store with the features of ``images``; see `capframe.extraction.extract`."""
         return extraction.extract(self.composition, images, store, **options)
 
-    def caption(self, images: Iterable[ImageSource], **search: Any) -> list[str]:
-        """Caption pictures: paths, PIL images, or RGB uint8 arrays ``[H, W, 3]``.
-
-        Args:
-            images: the pictures.
-            **search: ``beam``, ``max_words``, ``min_words``, ``length_penalty``; see
-                `capframe.search.SearchOptions`.
-
-        Raises:
-            ImageError: a picture cannot be read.
-            UsageError: ``images`` is one picture, not several.
-        """
-        if isinstance(images, (str, os.PathLike, Image)) or (
-            isinstance(images, np.ndarray) and images.ndim < 4
-        ):
-            raise UsageError("caption() takes several pictures: put one picture in a list, [picture].")
-        named = {str(number): image for number, image in enumerate(images)}
-        captions = dict(self.caption_each(named, **search))
-        return [captions[name] for name in named]
-
-    def caption_each(
-        self, images: Mapping[str, ImageSource], on_bad_image: OnBadImage | None = None, **search: Any
-    ) -> Iterator[tuple[str, str]]:
-        """Yield (name, caption) for each of ``images`` (name -> picture), batch by batch.
-
-        Raises:
-            ImageError: a picture cannot be read and there is no ``on_bad_image`` to report it to.
-        """
-        extractor = self.trained.checked_extractor(self.composition.feature_extractor)
-        for names, pixels in iterate_batches(images, extractor.image_size, CAPTIONING_BATCH, on_bad_image):
-            yield from zip(names, self.caption_features(extractor(pixels), **search), strict=True)
-
-    def caption_features(self, features: Features, **search: Any) -> list[str]:
-        """Caption pictures from their features, float32 ``[N, *feature_shape]``; see `caption`."""
-        shape = self.trained.source.feature_shape
-        features = np.asarray(features, np.float32)
-        if features.shape[1:] != shape:
-            raise UsageError(f"The features have shape {features.shape}; they must be [N, {shape}].")
-        assert self._search is not None
-        tokens, _ = self._search(features, SearchOptions.of(search))
-        return [self.trained.vocabulary.decode(row) for row in tokens.tolist()]
-
-    def evaluate(
-        self, dataset: Dataset, split: str = "dev", **options: Any
-    ) -> tuple[ScoreReport, dict[str, str]]:
-        """Score the captions of one split; see `capframe.evaluation.evaluate`."""
-        return evaluate(self, dataset, split, **options)
-
     @property
     def trained(self) -> Trained:
         """What training left: model, vocabulary, history."""
         if self._trained is None:
             raise UsageError("This captioner is not trained. Call fit(), or Captioner.load() a run folder.")
         return self._trained
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The captioner itself, its only member: its parts, and what training left."""
+        return (Member(self.composition, self.trained),)
 
     def _use(self, trained: Trained) -> None:
         self._trained = trained

@@ -62,8 +62,8 @@ FLOORS = (
         "half_precision",
         "model_weights",
     },
-    {"composition", "recipes", "extraction", "samples", "trained", "starting", "evaluation"},
-    {"captioner"},
+    {"composition", "recipes", "extraction", "samples", "trained", "starting", "evaluation", "captioning"},
+    {"captioner", "ensemble"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

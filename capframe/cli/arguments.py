@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,14 +54,21 @@ def set_option(kinds: str) -> Callable[[Command], Command]:
 
 
 def run_option(command: Command) -> Command:
-    """Add ``--run``; see `run_folder_of`."""
+    """Add ``--run``, which may be repeated; see `run_folders_of`."""
     return click.option(
         "--run",
-        "run_folder",
+        "runs",
         metavar="FOLDER_OR_NAME",
-        help="Run folder, as 'capframe train' leaves it, or the name of an installed captioner.  "
+        multiple=True,
+        help="Run folder, as 'capframe train' leaves it, or the name of an installed captioner. May be "
+        "repeated: several runs of one vocabulary caption together, each word by their mean probability.  "
         "[default: the installed captioner]",
     )(command)
+
+
+def run_folders_of(runs: Sequence[str], registry: Registry) -> list[Path]:
+    """Return the folders of ``runs``, or that of the installed captioner; see `run_folder_of`."""
+    return [run_folder_of(run, registry) for run in runs or (None,)]
 
 
 def run_folder_of(run: str | None, registry: Registry) -> Path:
@@ -113,6 +120,13 @@ def search_options(command: Command) -> Command:
             type=click.FloatRange(min=0),
             help="Captions are ranked by log-probability / words ** PENALTY: 0 favours short ones, "
             "1 takes the mean per word.  [default: 0.7]",
+        ),
+        click.option(
+            "--block-repeats",
+            type=click.IntRange(min=0),
+            metavar="WORDS",
+            help="No run of so many words comes twice in a caption: 3 blocks repeated trigrams, 0 nothing.  "
+            "[default: 0]",
         ),
     )
     for option in reversed(options):

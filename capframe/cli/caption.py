@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ImageError, UsageError
-from .arguments import NEW_FILE, given, run_folder_of, run_option, search_options
+from .arguments import NEW_FILE, given, run_folders_of, run_option, search_options
 from .group import registry_of, remark
 from .unreadable import Unreadable
 
 if TYPE_CHECKING:
-    from ..captioner import Captioner
+    from ..captioning import Captioning
 
 SHEET_PICTURES = 200  # a sheet of more would take gigabytes to draw
 
@@ -52,18 +52,16 @@ Captions = list[tuple[Path, str, str]]
 @click.pass_context
 def caption(
     ctx: click.Context,
+    /,
     *,
     pictures: tuple[Path, ...],
-    run_folder: str | None,
-    beam: int | None,
-    min_words: int | None,
-    max_words: int | None,
-    length_penalty: float | None,
+    runs: tuple[str, ...],
     form: str,
     out: Path | None,
     sheet: Path | None,
+    **search: float | None,
 ) -> None:
-    """Caption pictures, or all pictures in folders, with a trained captioner.
+    """Caption pictures, or all pictures in folders, with a trained captioner or several.
 
     Pictures of a folder that cannot be read are told of and left out; one that you name must be readable.
     """
@@ -71,17 +69,17 @@ def caption(
     from ..search import SearchOptions
     from .compose import load
 
-    search = given(beam=beam, min_words=min_words, max_words=max_words, length_penalty=length_penalty)
-    SearchOptions.of(search)
+    chosen = given(**search)
+    SearchOptions.of(chosen)
     named = _names_of(pictures, unique=form != "text")
     registry = registry_of(ctx)
-    captioner = load(run_folder_of(run_folder, registry), registry)
+    captioner = load(run_folders_of(runs, registry), registry)
     unreadable = Unreadable()
     alone = len(pictures) == 1 and pictures[0].is_file()
     captions: Captions = []
     # Lines that scroll by are progress enough, and a bar among them would not be readable.
     bar = len(named) > 1 and (out is not None or not sys.stdout.isatty())
-    for path, text in _captions(captioner, list(named), search, None if alone else unreadable, bar):
+    for path, text in _captions(captioner, list(named), chosen, None if alone else unreadable, bar):
         captions.append((path, named[path], text))
         if form == "text" and out is None:
             click.echo(_line(captions[-1], alone))
@@ -118,7 +116,7 @@ def _names_of(pictures: Sequence[Path], unique: bool) -> dict[Path, str]:
 
 
 def _captions(
-    captioner: Captioner,
+    captioner: Captioning,
     paths: Sequence[Path],
     search: dict[str, int | float],
     unreadable: Unreadable | None,

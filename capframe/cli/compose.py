@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from ..captioner import Captioner
+    from ..captioning import Captioning
     from ..registry import Registry
 
 
@@ -43,12 +45,15 @@ def keep_extractor_of(store: Path, settings: Settings) -> None:
         extractor.name, extractor.options = source.extractor, {**source.options, **extractor.options}
 
 
-def load(run_folder: Path, registry: Registry) -> Captioner:
-    """Load a run folder; see `capframe.Captioner.load`."""
+def load(run_folders: Sequence[Path], registry: Registry) -> Captioning:
+    """Load a run folder, or several as an ensemble; see `capframe.Captioner.load`."""
     from ..captioner import Captioner
+    from ..ensemble import Ensemble
 
     import_tensorflow()
-    return Captioner.load(run_folder, registry=registry)
+    if len(run_folders) == 1:
+        return Captioner.load(run_folders[0], registry=registry)
+    return Ensemble.load(run_folders, registry=registry)
 
 
 def _composed(settings: Settings, registry: Registry) -> Captioner:

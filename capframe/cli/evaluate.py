@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from .arguments import (
     dataset_reader_option,
     given,
     report_options,
-    run_folder_of,
+    run_folders_of,
     run_option,
     search_options,
     set_option,
@@ -27,8 +27,9 @@ from .arguments import (
 from .group import registry_of, remark
 
 if TYPE_CHECKING:
-    from ..captioner import Captioner
+    from ..captioning import Captioning
     from ..dataset import Dataset
+    from ..features import FeatureStore
     from ..registry import Registry
 
 SCORED = "scored"  # the split of the dataset that holds the pictures to be scored
@@ -42,7 +43,13 @@ SCORED = "scored"  # the split of the dataset that holds the pictures to be scor
 @click.option(
     "--images", type=FOLDER, help="Folder of pictures. Not needed if --features or --captions has them."
 )
-@click.option("--features", type=FOLDER, help="Feature store of the pictures; what it lacks is added.")
+@click.option(
+    "--features",
+    type=FOLDER,
+    multiple=True,
+    help="Feature store of the pictures; what it lacks is added from --images. May be repeated for several "
+    "runs: a store for each feature extractor.",
+)
 @click.option(
     "--split",
     type=FILE,
@@ -53,29 +60,30 @@ SCORED = "scored"  # the split of the dataset that holds the pictures to be scor
 @set_option("dataset_reader")
 @search_options
 @report_options
-@click.option("--allow-train", is_flag=True, help="Score pictures that the run was trained on, too.")
+@click.option("--allow-train", is_flag=True, help="Score pictures that a run was trained on, too.")
 @click.option("--out", type=NEW_FILE, metavar="FILE.json", help="Write the scores there, too.")
 @click.pass_context
 def evaluate(ctx: click.Context, /, **options: Any) -> None:
-    """Caption pictures with the captioner of a run folder and score the captions.
+    """Caption pictures with the captioner of a run folder, or several, and score the captions.
 
     BLEU-1 to 4, ROUGE-L and CIDEr-D, with the digits of the COCO toolkit. The scores are printed, and
-    written to metrics.json in the run folder (unless the captioner is an installed one).
+    written to metrics.json in the run folder (unless the captioner is an installed one). Those of several
+    runs together are written to --out only.
     """
     registry = registry_of(ctx)
-    run = options.pop("run_folder")
+    runs = options.pop("runs")
     # The folder of an installed captioner belongs to its package and stays as it is.
-    own = run is not None and Path(run).is_dir()
-    evaluate_run(registry, run_folder_of(run, registry), record=own, **options)
+    own = len(runs) == 1 and Path(runs[0]).is_dir()
+    evaluate_runs(registry, run_folders_of(runs, registry), record=own, **options)
 
 
-def evaluate_run(
+def evaluate_runs(
     registry: Registry,
-    run_folder: Path,
+    run_folders: Sequence[Path],
     *,
     captions: Path,
     images: Path | None,
-    features: Path | None = None,
+    features: Sequence[Path] = (),
     split: Path | None = None,
     dataset_reader: str | None = None,
     assignments: Sequence[str] = (),
@@ -90,7 +98,7 @@ def evaluate_run(
 ) -> dict[str, str]:
     """Do what the command says, with the values of its options; return the captions by picture name.
 
-    ``record``: write the scores into the run folder, too.
+    ``record``: write the scores into the run folder, too; it must be one.
     """
     from ..run_folder import METRICS, write_json
     from ..search import SearchOptions
@@ -100,14 +108,14 @@ def evaluate_run(
     reading = {"reader": reader_of(dataset_reader, assignments), "registry": registry}
     chosen = given(**search)
     options = SearchOptions.of(chosen)
-    captioner = load(run_folder, registry)
+    captioner = load(run_folders, registry)
     dataset, scored = _read(
         captioner, captions, images=images, features=features, split=split, reading=reading
     )
-    if not dataset.image_paths and features is None:
+    if not dataset.image_paths and not features:
         raise UsageError("There is nothing to look at: give the pictures (--images), or stored --features.")
     remark(f"Scoring {len(dataset.splits[SCORED])} pictures: {scored}.")
-    if dataset.image_paths and features is not None:
+    if dataset.image_paths and features:
         _complete(captioner, dataset, features)
     report, hypotheses = captioner.evaluate(
         dataset,
@@ -120,7 +128,7 @@ def evaluate_run(
         **chosen,
     )
     scores = {**report.to_json(), "split": scored, "search_options": asdict(options)}
-    for path in (run_folder / METRICS if record else None, out):
+    for path in (run_folders[0] / METRICS if record else None, out):
         if path is not None:
             write_json(path, scores)
     if per_picture is not None:
@@ -130,11 +138,11 @@ def evaluate_run(
 
 
 def _read(
-    captioner: Captioner,
+    captioner: Captioning,
     captions: Path,
     *,
     images: Path | None,
-    features: Path | None,
+    features: Sequence[Path],
     split: Path | None,
     reading: Mapping[str, Any],
 ) -> tuple[Dataset, str]:
@@ -142,7 +150,7 @@ def _read(
     from ..dataset import Dataset, read_split
     from ..features import FeatureStore
 
-    stored = None if images or features is None else FeatureStore(features).names
+    stored = None if images or not features else _names_in_all(map(FeatureStore, features))
     sources: dict[str, Any] = {"images": images, "names": stored, **reading}
     if split is not None:
         dataset = Dataset.read(captions, train_split=split, **sources)
@@ -155,7 +163,8 @@ def _read(
                 "be scored, or the scores do not compare: complete the folder or store, or shorten the file."
             )
         return replace(dataset, splits={SCORED: names}), split.name
-    dataset = Dataset.read(captions, seed=captioner.composition.training_options.seed, **sources)
+    seed = captioner.members[0].composition.training_options.seed
+    dataset = Dataset.read(captions, seed=seed, **sources)
     names, scored = tuple(dataset.captions), "all pictures"
     if _split_by_training(dataset, captioner):
         names, scored = dataset.splits["test"], "the test split that 'train' made"
@@ -164,9 +173,14 @@ def _read(
     return replace(dataset, splits={SCORED: names}), scored
 
 
-def _split_by_training(dataset: Dataset, captioner: Captioner) -> bool:
+def _names_in_all(stores: Iterable[FeatureStore]) -> list[str]:
+    first, *further = stores
+    return [name for name in first.names if all(name in store for store in further)]
+
+
+def _split_by_training(dataset: Dataset, captioner: Captioning) -> bool:
     """Whether the random split of ``dataset`` is the one that this captioner was trained with."""
-    saw = captioner.trained.saw
+    saw = captioner.saw
     kept_back = [*dataset.splits.get("dev", ()), *dataset.splits.get("test", ())]
     return (
         "test" in dataset.splits
@@ -175,12 +189,15 @@ def _split_by_training(dataset: Dataset, captioner: Captioner) -> bool:
     )
 
 
-def _complete(captioner: Captioner, dataset: Dataset, features: Path) -> None:
-    """Add the pictures to be scored that the store lacks."""
-    from ..features import FeatureStore
+def _complete(captioner: Captioning, dataset: Dataset, features: Sequence[Path]) -> None:
+    """Add the pictures to be scored that the stores lack."""
+    from ..evaluation import stores_of
+    from ..extraction import extract
 
-    store = FeatureStore(features)
-    store.check_source(captioner.trained.source)
-    lacking = {name: dataset.image_paths[name] for name in dataset.splits[SCORED] if name not in store}
-    if lacking:
-        captioner.extract(lacking, features, progress=True)
+    for member, store in zip(captioner.distinct, stores_of(captioner, features), strict=True):
+        if store is not None:
+            lacking = {
+                name: dataset.image_paths[name] for name in dataset.splits[SCORED] if name not in store
+            }
+            if lacking:
+                extract(member.composition, lacking, store, progress=True)

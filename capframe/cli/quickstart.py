@@ -12,7 +12,7 @@ import click
 
 from ..errors import RunFolderError
 from .arguments import NEW_FOLDER
-from .evaluate import evaluate_run
+from .evaluate import evaluate_runs
 from .group import keep_when_interrupted, registry_of, remark
 from .train import train_run
 
@@ -82,12 +82,12 @@ def _whole_way(registry: Registry, out: Path, seed: int) -> tuple[DrawnDataset, 
         seed=seed,
         assignments=["vocabulary.min_count=1"],
     )
-    captions = evaluate_run(
+    captions = evaluate_runs(
         registry,
-        run_folder=run,
+        [run],
         captions=drawn.captions,
         images=drawn.images,
-        features=store,
+        features=[store],
         split=drawn.test_split,
         per_picture=out / "test_scores.csv",
     )

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from capframe import PluginManager, Registry
 from capframe.cli import main
-from capframe.cli.arguments import run_folder_of
+from capframe.cli.arguments import run_folder_of, run_folders_of
 from capframe.errors import PluginError, ScoringError, UnknownComponentError, UsageError
 from capframe.scoring import score
 
@@ -154,6 +154,18 @@ def test_a_run_is_a_folder_or_the_name_of_an_installed_captioner(offer, tmp_path
     assert run_folder_of(str(own), registry) == own
     with pytest.raises(UsageError, match=r"no run folder 'star'\. Did you mean 'stars'"):
         run_folder_of("star", registry)
+
+
+def test_several_runs_may_be_folders_and_installed_captioners(offer, tmp_path):
+    shipped, own = tmp_path / "shipped", tmp_path / "own"
+    shipped.mkdir()
+    own.mkdir()
+    registry = offer(register_captioners={"stars": shipped})
+
+    assert run_folders_of([str(own), "stars"], registry) == [own, shipped]
+    assert run_folders_of([], registry) == [shipped]
+    with pytest.raises(UsageError, match=r"no run folder 'star'"):
+        run_folders_of([str(own), "star"], registry)
 
 
 def test_without_a_run_the_choice_must_be_clear(offer, tmp_path):

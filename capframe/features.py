@@ -171,7 +171,11 @@ class FeatureStore:
 
     def gather_positions(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the features at ``positions`` int64 ``[N]``, float32 ``[N, *feature_shape]``."""
-        gathered = np.empty((len(positions), *self.source.feature_shape), np.float32)
+        return self.gather_stored(positions).astype(np.float32, copy=False)
+
+    def gather_stored(self, positions: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+        """Return the features at ``positions`` int64 ``[N]`` as they are stored, float32 or float16."""
+        gathered = np.empty((len(positions), *self.source.feature_shape), self.dtype)
         holders = np.searchsorted(self._starts, positions, side="right") - 1
         for part in np.unique(holders):
             rows = np.flatnonzero(holders == part)

@@ -19,6 +19,7 @@ from capframe import feature_parts
 from capframe.errors import FeatureStoreError, ImageError
 from capframe.feature_filling import extract_features
 from capframe.features import FeatureSource, FeatureStore
+from capframe.training_batches import read_features
 
 SOURCE = FeatureSource("mean-colour", {"scale": 2.0}, (3,), "abcd")
 
@@ -113,6 +114,21 @@ def test_float16_halves_the_numbers_and_gathers_as_float32(tmp_path):
     assert gathered.dtype == np.float32
     assert gathered[0].tolist() == [float(np.float16(0.1)), 1000.5, -2.0]
     assert feature_parts.read_part(parts(tmp_path)[-1]).features.dtype == np.float16
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_training_reads_the_numbers_that_are_gathered(tmp_path, dtype):
+    numbers = np.random.default_rng(0).normal(0, 100, (5, 3)).astype(dtype)
+    numbers[0] = [6e-8, -0.0, 65504]  # the least and the greatest of float16
+    store = FeatureStore.create(tmp_path / "store", SOURCE, dtype)
+    store.add(list("abcde"), numbers)
+    some = np.array([4, 0, 0, 2])
+
+    read = read_features(store, some)
+
+    assert read.dtype == np.float32
+    assert np.array_equal(read, store.gather_positions(some))
+    assert np.array_equal(read, numbers[some].astype(np.float32))
 
 
 def test_a_number_too_large_for_float16_is_refused_by_name(tmp_path):

@@ -122,6 +122,7 @@ def reading(quick: bool, repeats: int) -> list[Row]:
 
     from capframe.feature_parts import FeatureSource
     from capframe.features import FeatureStore
+    from capframe.training_batches import read_features
 
     pictures = 96 if quick else 1024
     captions = drawn_captions(pictures)
@@ -145,7 +146,7 @@ def reading(quick: bool, repeats: int) -> list[Row]:
             {
                 "step": lambda: [float(step(*batch)[0]) for batch in batches],
                 "read": lambda: [
-                    store.gather_positions(order[first : first + BATCH])
+                    read_features(store, order[first : first + BATCH])
                     for first in range(0, BATCH * steps, BATCH)
                 ],
             },

@@ -20,7 +20,7 @@ from .errors import UsageError, VocabularyError
 PAD, UNK, START, END = range(4)
 SPECIAL_WORDS = ("<pad>", "<unk>", "<start>", "<end>")
 
-_ENCODED_AT_ONCE = 20_000
+_ENCODED_AT_ONCE = 5_000
 
 RaggedTokens: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int64]]
 """Token lists of many captions in two arrays: ``tokens`` int32 ``[total]`` end to end, and ``offsets``

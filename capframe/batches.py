@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ class CaptionBatches:
 
     def __init__(
         self,
-        captions: Sequence[Sequence[str]],
+        captions: Collection[Sequence[str]],
         vocabulary: Vocabulary,
         features: Callable[[Positions], NDArray[np.float32]],
         *,
@@ -61,8 +61,8 @@ class CaptionBatches:
         self.features = features
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         self._tokens = vocabulary.encode_all(caption for group in captions for caption in group)
-        self._lengths = np.diff(self._tokens[1])
-        self._first = np.concatenate([[0], np.cumsum([len(group) for group in captions])]).astype(np.int64)
+        counts = np.fromiter(map(len, captions), np.int64, len(captions))
+        self._first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -81,9 +81,10 @@ class CaptionBatches:
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         captions = self._first[pictures][rows] + within
         # Shortest first, so that the steps can cut groups of like length out of a batch.
-        order = np.argsort(self._lengths[captions], kind="stable")
+        lengths = self._tokens[1][captions + 1] - self._tokens[1][captions]
+        order = np.argsort(lengths, kind="stable")
         rows, captions = rows[order], captions[order]
-        longest = min(int(self._lengths[captions].max(initial=1)), self.max_words)
+        longest = min(int(lengths.max(initial=1)), self.max_words)
         inputs, targets = teacher_forcing(self._tokens, max(longest, 1), captions)
         return Batch(self.features(seen), rows, inputs, targets)
 

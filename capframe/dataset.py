@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .caption_files import ReaderSpec, read_caption_file, read_captions
+from .caption_table import CaptionTable
 from .errors import DatasetError, UsageError, did_you_mean
 from .image_names import find_images, first_five, match_names
 from .interfaces import StoredImage
@@ -114,7 +115,7 @@ class Dataset:
         else:
             splits = split_at_random(usable.values(), seed)
         return cls(
-            captions={usable[name]: texts for name, texts in captioned.items() if name in usable},
+            captions=_renamed(captioned, usable),
             image_paths={name: files[name] for name in usable.values() if name in files},
             splits=splits,
             missing_images=tuple(name for name in captioned if name not in usable),
@@ -158,6 +159,14 @@ class Dataset:
             *(f"    {_printable(old)} -> {_printable(new)}" for old, new in self.respelt_images.items()),
         ]
         return "\n".join(lines) + "\n"
+
+
+def _renamed(
+    captions: Mapping[str, tuple[str, ...]], names: Mapping[str, str]
+) -> Mapping[str, tuple[str, ...]]:
+    if isinstance(captions, CaptionTable):
+        return captions.renamed(names)
+    return {names[name]: texts for name, texts in captions.items() if name in names}
 
 
 def _printable(name: str) -> str:

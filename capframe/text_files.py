@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import DatasetError, OptionError
@@ -39,6 +40,31 @@ def read_text(path: str | os.PathLike[str], encoding: str = "utf-8", advice: str
         raise OptionError(
             f"There is no text encoding named '{encoding}'; give one such as utf-8, latin-1 or utf-16."
         ) from None
+
+
+def read_lines(
+    path: str | os.PathLike[str], encoding: str, advice: str = "", newline: str | None = None
+) -> Iterator[str]:
+    """Yield the lines of a text file with their ends, never holding all of it.
+
+    Args:
+        path: the file; a byte-order mark is dropped.
+        encoding: as Python names encodings.
+        advice: see `read_text`.
+        newline: which line ends there are, as `open` has it.
+
+    Raises:
+        DatasetError: the file cannot be read or is not of this encoding; cites file and line.
+        OptionError: there is no such encoding.
+    """
+    try:
+        with Path(path).open(encoding=encoding, newline=newline) as file:
+            for number, line in enumerate(file):
+                yield line if number else line.removeprefix("\ufeff")
+    except (OSError, UnicodeError, LookupError):
+        # What is wrong, and where, is found by looking at the file as a whole.
+        read_text(path, encoding, advice)
+        raise
 
 
 def read_start(path: str | os.PathLike[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import run_folder
+from .caption_table import CaptionTable
 from .composition import Composition
 from .dataset import Dataset
 from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
@@ -143,11 +144,11 @@ def train(
         return all(view_name(image, number) in store for number in range(1, options.views))
 
     clean = {
-        split: {
-            image: composition.clean(texts)
-            for image, texts in dataset.split(split).items()
+        split: CaptionTable(
+            (image, composition.clean(texts))
+            for image, texts in ((name, dataset.captions[name]) for name in dataset.splits[split])
             if texts and image in store and (split == "dev" or has_views(image))
-        }
+        )
         for split in ("train", "dev")
         if split in dataset.splits
     }
@@ -207,8 +208,11 @@ def train(
 
 def _digest(captions: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
     """Return a hash of the pictures, splits and clean captions that are trained on."""
-    rows = ([split, image, *texts] for split, images in captions.items() for image, texts in images.items())
-    return hashlib.sha256("".join(json.dumps(row) for row in rows).encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for split, images in captions.items():
+        for image, texts in images.items():
+            digest.update(json.dumps([split, image, *texts]).encode())
+    return digest.hexdigest()[:16]
 
 
 def _digest_of_weights(model: keras.Model) -> str:

@@ -56,7 +56,7 @@ def _batches(
 ) -> Batches:
     views = 1 if validation else options.views
     positions = store.positions([view_name(image, view) for view in range(views) for image in captions])
-    texts, size, seed = list(captions.values()), options.batch_size, options.seed
+    texts, size, seed = captions.values(), options.batch_size, options.seed
 
     def features(pictures: NDArray[np.int64]) -> NDArray[np.float32]:
         return read_features(store, positions[pictures])
@@ -64,7 +64,13 @@ def _batches(
     if options.objective == "self-critical":
         known = frequencies if isinstance(frequencies, PictureBatches) else None
         return PictureBatches(
-            texts, vocabulary, features, batch_size=size, seed=seed, views=views, frequencies=known
+            list(texts),
+            vocabulary,
+            features,
+            batch_size=size,
+            seed=seed,
+            views=views,
+            frequencies=known,
         )
     return CaptionBatches(
         texts, vocabulary, features, batch_size=size, max_words=options.max_words, seed=seed, views=views

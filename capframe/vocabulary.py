@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .caption_table import mapped
 from .errors import UsageError, VocabularyError
 
 PAD, UNK, START, END = range(4)
 SPECIAL_WORDS = ("<pad>", "<unk>", "<start>", "<end>")
+
+_ENCODED_AT_ONCE = 5_000
 
 RaggedTokens: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int64]]
 """Token lists of many captions in two arrays: ``tokens`` int32 ``[total]`` end to end, and ``offsets``
@@ -147,12 +152,15 @@ class Vocabulary:
 
     def encode_all(self, captions: Iterable[str]) -> RaggedTokens:
         """Encode N captions into two arrays, see `RaggedTokens`."""
-        word_lists = [caption.split() for caption in captions]
-        offsets = np.zeros(len(word_lists) + 1, np.int64)
-        np.cumsum([len(words) for words in word_lists], out=offsets[1:])
-        get = self._caption_ids.get
-        ids = (get(word, UNK) for word in chain.from_iterable(word_lists))
-        return np.fromiter(ids, np.int32, count=int(offsets[-1])), offsets
+        get, lengths, remaining = self._caption_ids.get, array("q", [0]), iter(captions)
+        # Words of millions of captions are not held at once, nor their ids in memory of its own.
+        with tempfile.TemporaryFile() as file:
+            while word_lists := [caption.split() for caption in islice(remaining, _ENCODED_AT_ONCE)]:
+                counts = [len(words) for words in word_lists]
+                ids = (get(word, UNK) for word in chain.from_iterable(word_lists))
+                file.write(np.fromiter(ids, np.int32, count=sum(counts)).data)
+                lengths.extend(counts)
+            return mapped(file, np.int32), np.cumsum(np.asarray(lengths))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the words of ``ids`` up to ``<end>``, without ``<pad>`` and ``<start>``.

@@ -19,6 +19,7 @@ FLOORS = (
     {"hookspecs", "interfaces", "options", "plugins", "registry"},
     {
         "caption_files",
+        "caption_table",
         "dataset",
         "image_names",
         "splits",

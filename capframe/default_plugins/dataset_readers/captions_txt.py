@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from capframe.caption_table import CaptionTable
 from capframe.errors import DatasetError
 from capframe.interfaces import CaptionedImages
 from capframe.text_files import read_start
@@ -60,7 +61,9 @@ class CaptionsTxt:
         Raises:
             DatasetError: the file cannot be read, or a row is not ``image,caption``; cites file and line.
         """
-        captions: dict[str, list[str]] = {}
+        return CaptionedImages(CaptionTable(self._captions(path)))
+
+    def _captions(self, path: Path) -> Iterator[tuple[str, tuple[str]]]:
         for number, (line, row) in enumerate(self._rows(path)):
             place = f"{path}, line {line}"
             if len(row) < 2:
@@ -78,8 +81,7 @@ class CaptionsTxt:
                 raise DatasetError(f"{place}: no picture name before the caption {short(','.join(texts))}.")
             if "\t" in name:
                 raise DatasetError(f"{place}: a tab in {short(name)}. Write 'image,caption', with a comma.")
-            captions.setdefault(name, []).append(",".join(texts))
-        return CaptionedImages({name: tuple(texts) for name, texts in captions.items()})
+            yield name, (",".join(texts),)
 
     def _rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
         if self.quoted:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from capframe.caption_table import CaptionTable
 from capframe.errors import DatasetError
 from capframe.interfaces import CaptionedImages
 from capframe.text_files import read_start
@@ -34,7 +36,9 @@ class FlickrToken:
         Raises:
             DatasetError: the file cannot be read, or a line has another form; cites file and line.
         """
-        captions: dict[str, list[str]] = {}
+        return CaptionedImages(CaptionTable(self._captions(path)))
+
+    def _captions(self, path: Path) -> Iterator[tuple[str, tuple[str]]]:
         for number, line in text_lines(path, self.encoding):
             parts = token_parts(line)
             if parts is None:
@@ -43,8 +47,7 @@ class FlickrToken:
                     f"found {short(line)}."
                 )
             name, caption = parts
-            captions.setdefault(name, []).append(caption)
-        return CaptionedImages({name: tuple(texts) for name, texts in captions.items()})
+            yield name, (caption,)
 
 
 def starts_with_token(text: str) -> bool:

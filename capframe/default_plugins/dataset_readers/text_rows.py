@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from capframe.errors import DatasetError
-from capframe.text_files import read_text
+from capframe.text_files import read_lines
 
 ENCODING_ADVICE = ", or give the encoding it has, for instance --set dataset_reader.encoding=latin-1"
 
@@ -19,9 +18,8 @@ def csv_rows(path: Path, encoding: str, advice: str = "") -> Iterator[tuple[int,
     Raises:
         DatasetError: the file cannot be read, is of another encoding, or a row is broken.
     """
-    text = read_text(path, encoding, ENCODING_ADVICE)
     # Strict: a quote left open would otherwise swallow the rows that follow, without a word.
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(read_lines(path, encoding, ENCODING_ADVICE, newline=""), strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -43,8 +41,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     Raises:
         DatasetError: the file cannot be read, or is of another encoding.
     """
-    text = read_text(path, encoding, ENCODING_ADVICE)
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+    for number, line in enumerate(read_lines(path, encoding, ENCODING_ADVICE, newline=None), start=1):
         if line.strip():
             yield number, line.removesuffix("\n")
 

@@ -103,8 +103,8 @@ class AttentiveWords(keras.layers.Layer):
         """
         # As a matrix: the derivative of a product with three dimensions takes a kernel for each picture.
         flat = ops.reshape(regions, (-1, regions.shape[-1]))
-        given = (self.region_keys(flat), self.from_context(flat))
-        seen = Pictures(*(ops.reshape(part, (-1, regions.shape[1], part.shape[-1])) for part in given))
+        parts = (self.region_keys(flat), self.from_context(flat))
+        seen = Pictures(*(ops.reshape(part, (-1, regions.shape[1], part.shape[-1])) for part in parts))
         given = (self.from_hidden.kernel, self.from_hidden.bias, self.score.kernel)
         weights = Weights(*(tf.convert_to_tensor(weight) for weight in given))
         return packed_attention(self.gates(words), (sizes, own), Start(*self.start(regions)), seen, weights)

@@ -24,6 +24,10 @@ class Spread(NamedTuple):
         most = tf.reduce_max(counts)
         return cls(group * most + within, groups, most)
 
+    def first(self, words: tf.Tensor) -> Spread:
+        """Return where the first so many of the words go."""
+        return self._replace(places=self.places[:words])
+
     def spread(self, words: tf.Tensor) -> tf.Tensor:
         """Map ``[W, width]`` to ``[groups, most, width]``; what is left over is 0."""
         width = words.shape[-1]

@@ -34,7 +34,7 @@ WIDE_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "segoeui.ttf", "Arial Un
 
 
 @dataclass(frozen=True)
-class _Lines:
+class Lines:
     """Wrapped lines of one text, and how they look."""
 
     lines: list[str]
@@ -79,11 +79,11 @@ def picture_sheet(
         )
     size = max(11, thumb // 15)
     letters = "".join(f"{caption}{reference}" for _, caption, reference in rows)
-    caption_font, reference_font = _font(size, letters), _font(size - 2, letters)
+    caption_font, reference_font = font_for(size, letters), font_for(size - 2, letters)
     texts = [
         [
-            _wrapped(caption or "(no caption)", caption_font, DARK, thumb),
-            _wrapped(reference or "", reference_font, GREY, thumb),
+            wrapped(caption or "(no caption)", caption_font, DARK, thumb),
+            wrapped(reference or "", reference_font, GREY, thumb),
         ]
         for _, caption, reference in rows
     ]
@@ -104,16 +104,17 @@ def picture_sheet(
             left = GAP + column * (card_width + GAP)
             pen.rounded_rectangle((left, top, left + card_width, top + height), CORNER, CARD, EDGE)
             sheet.paste(_thumbnail(rows[index][0], thumb), (left + MARGIN, top + MARGIN))
-            _write_texts(pen, texts[index], left + MARGIN, top + MARGIN + thumb + MARGIN)
+            write_texts(pen, texts[index], left + MARGIN, top + MARGIN + thumb + MARGIN)
         top += height + GAP
-    return _save(sheet, Path(path))
+    return write_png(sheet, Path(path))
 
 
-def _card_height(card: list[_Lines], thumb: int) -> int:
+def _card_height(card: list[Lines], thumb: int) -> int:
     return thumb + 3 * MARGIN + sum(text.height for text in card) + (MARGIN // 2 if card[1].lines else 0)
 
 
-def _write_texts(pen: ImageDraw.ImageDraw, card: list[_Lines], left: int, top: int) -> None:
+def write_texts(pen: ImageDraw.ImageDraw, card: list[Lines], left: int, top: int) -> None:
+    """Write texts under each other."""
     for text in card:
         for line in text.lines:
             pen.text((left, top), line, text.colour, text.font)
@@ -157,7 +158,7 @@ def _proportions(picture: ImageSource) -> tuple[int, int]:
         return 1, 1  # read_image() will say what is wrong with it
 
 
-def _font(size: int, letters: str) -> Font:
+def font_for(size: int, letters: str) -> Font:
     """Pillow's own font, the same everywhere; where the letters need it, one of the system's."""
     if not letters.isascii():
         for name in WIDE_FONTS:
@@ -169,7 +170,7 @@ def _font(size: int, letters: str) -> Font:
         return ImageFont.load_default()
 
 
-def _wrapped(text: str, font: Font, colour: str, width: int) -> _Lines:
+def wrapped(text: str, font: Font, colour: str, width: int) -> Lines:
     """Break a text into lines of at most ``width`` pixels; a word that is too long is broken anywhere."""
     lines: list[str] = []
     line = ""
@@ -188,7 +189,7 @@ def _wrapped(text: str, font: Font, colour: str, width: int) -> _Lines:
             line += letter
     lines += [line] if line else []
     size = font.size if isinstance(font, ImageFont.FreeTypeFont) else 11
-    return _Lines(lines, font, colour, round(LINE_SPACING * size))
+    return Lines(lines, font, colour, round(LINE_SPACING * size))
 
 
 def _drawable(text: str, font: Font) -> str:
@@ -197,7 +198,8 @@ def _drawable(text: str, font: Font) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def _save(sheet: Image.Image, path: Path) -> Path:
+def write_png(sheet: Image.Image, path: Path) -> Path:
+    """Write a PNG file; it is complete or not there at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ FLOORS = (
         "batches",
         "drawings",
         "sheet",
+        "attention_sheet",
     },
     {
         "feature_parts",
@@ -64,7 +65,7 @@ FLOORS = (
         "model_weights",
     },
     {"composition", "recipes", "extraction", "samples", "trained", "starting", "evaluation", "captioning"},
-    {"captioner", "ensemble"},
+    {"captioner", "ensemble", "attention"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -78,7 +78,7 @@ def test_long_captions_wrap_and_stay_on_their_card(tmp_path):
 
 def test_wrapping_loses_no_letter():
     font = ImageFont.load_default(12)
-    wrapped = sheet._wrapped("a small dog runs " + "x" * 50 + " home", font, "black", 90).lines
+    wrapped = sheet.wrapped("a small dog runs " + "x" * 50 + " home", font, "black", 90).lines
     assert "".join(wrapped).replace(" ", "") == "asmalldogruns" + "x" * 50 + "home"
     assert all(font.getlength(line) <= 90 for line in wrapped)
     assert wrapped[0] == "a small dog"

@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from capframe.errors import OptionError
 
+from .packed_lstm import pack
 from .show_attend_tell_layers import AttentiveWords, DeepOutput
+from .spread import Spread
 
 
 class ShowAttendTell:
@@ -94,6 +96,30 @@ class ShowAttendTell:
         states = tf.concat([hidden, context], axis=-1)
         logits = model.get_layer("logits")(model.get_layer("deep_output")([word, states]))
         return logits, {**state, "hidden": hidden, "cell": cell}
+
+    def hidden_words(
+        self,
+        model: keras.Model,
+        features: tf.Tensor,
+        pictures: tf.Tensor,
+        tokens: tf.Tensor,
+        training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the layer before the logits of each word that is no padding, and where it stands."""
+        places, sizes = pack(tokens)
+        own = tf.gather(pictures, places // tf.shape(tokens)[1])
+        regions = model.get_layer("region_dropout")(model.get_layer("grid")(features), training=training)
+        words = model.get_layer("word_embedding")(tf.gather(tf.reshape(tokens, [-1]), places))
+        words = model.get_layer("word_dropout")(words, training=training)
+        hidden, shares = model.get_layer("attentive_words").packed(words, sizes, own, regions)
+        by_picture = Spread.of(own, tf.shape(features)[0])
+        output = model.get_layer("deep_output")
+        return output.packed(words, hidden, (regions, shares, by_picture), training), places
+
+    def output_weights(self, model: keras.Model) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return kernel ``[embedding_size, V]`` and bias ``[V]`` of the last layer."""
+        logits = model.get_layer("logits")
+        return logits.kernel, logits.bias
 
     def attention(self, model: keras.Model, features: Any, tokens: Any) -> tf.Tensor:
         """Return which regions each word was predicted from, float32 ``[B, T, R]``; each row sums to 1."""

@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from .packed_attention import Pictures, Start, Weights, packed_attention
+
 
 @keras.saving.register_keras_serializable("capframe")
 class AttentiveWords(keras.layers.Layer):
@@ -87,6 +89,26 @@ class AttentiveWords(keras.layers.Layer):
         cell = ops.sigmoid(forget) * cell + ops.sigmoid(enter) * ops.tanh(new)
         return ops.sigmoid(out) * ops.tanh(cell), cell, context, weights
 
+    def packed(self, words: Any, sizes: Any, own: Any, regions: Any) -> tuple[Any, Any]:
+        """Do as ``call`` does, for words without padding and with each picture once.
+
+        Args:
+            words: embedded, ``[W, E]``, in the order of `packed_lstm.pack`.
+            sizes: as that gives them.
+            own: the picture of each word, int32 ``[W]``.
+            regions: of each picture, ``[P, R, C]``.
+
+        Returns:
+            Hidden states ``[W, units]``, and weights ``[W, R]`` with which regions add up to contexts.
+        """
+        # As a matrix: the derivative of a product with three dimensions takes a kernel for each picture.
+        flat = ops.reshape(regions, (-1, regions.shape[-1]))
+        given = (self.region_keys(flat), self.from_context(flat))
+        seen = Pictures(*(ops.reshape(part, (-1, regions.shape[1], part.shape[-1])) for part in given))
+        given = (self.from_hidden.kernel, self.from_hidden.bias, self.score.kernel)
+        weights = Weights(*(tf.convert_to_tensor(weight) for weight in given))
+        return packed_attention(self.gates(words), (sizes, own), Start(*self.start(regions)), seen, weights)
+
     def _scan(self, both: Any) -> tuple[Any, Any]:
         words, regions = both
         keys = self.keys(regions)
@@ -130,6 +152,25 @@ class DeepOutput(keras.layers.Layer):
         """Return ``[..., E]``."""
         words, states = both
         return self.drop(ops.tanh(words + self.project(states)), training=training)
+
+    def packed(self, words: Any, hidden: Any, seen: tuple[Any, Any, Any], training: bool) -> Any:
+        """Do as ``call`` does, for words without padding and with each picture once.
+
+        Args:
+            words: embedded, ``[W, E]``.
+            hidden: states after them, ``[W, units]``.
+            seen: regions of each picture, ``[P, R, C]``; weights with which they add up to contexts,
+                ``[W, R]``; and what spreads words over pictures, in any order, and collects them.
+            training: whether to drop.
+        """
+        regions, shares, pictures = seen
+        units = hidden.shape[-1]
+        kernel = ops.convert_to_tensor(self.project.kernel)
+        values = ops.matmul(ops.reshape(regions, (-1, regions.shape[-1])), kernel[units:])
+        values = ops.reshape(values, (-1, regions.shape[1], values.shape[-1]))
+        mixed = pictures.collect(ops.matmul(pictures.spread(shares), values))
+        projected = ops.matmul(hidden, kernel[:units]) + mixed + self.project.bias
+        return self.drop(ops.tanh(words + projected), training=training)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the embedded words."""

@@ -60,7 +60,7 @@ def packed_attention(
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def _recurrence(*inputs: tf.Tensor) -> Any:
+def _recurrence(*inputs: tf.Tensor) -> Any:  # noqa: PLR0915 (the derivative needs what the pass has kept)
     gates, first_hidden, first_cell, keys, values, kernel, bias, score, own, sizes = inputs
     units, attention = kernel.shape[0], score.shape[0]
     pictures, regions = tf.shape(keys)[0], keys.shape[1]
@@ -126,7 +126,8 @@ def _recurrence(*inputs: tf.Tensor) -> Any:
         through = out * (1 - squashed * squashed)
         turned = tf.transpose(kernel)
 
-        def backward(t: Any, by_hidden: Any, by_cell: Any, by_keys: Any, by_score: Any, into: Any) -> Any:
+        def backward(*loop: Any) -> Any:
+            t, by_hidden, by_cell, by_keys, by_score, into = loop
             size, rows = sizes[t], slice(starts[t], starts[t] + sizes[t])
             ended = [[0, size - tf.shape(by_hidden)[0]], [0, 0]]
             by_hidden = upstream[rows] + tf.pad(by_hidden, ended)

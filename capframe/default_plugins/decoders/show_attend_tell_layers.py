@@ -105,8 +105,8 @@ class AttentiveWords(keras.layers.Layer):
         flat = ops.reshape(regions, (-1, regions.shape[-1]))
         given = (self.region_keys(flat), self.from_context(flat))
         seen = Pictures(*(ops.reshape(part, (-1, regions.shape[1], part.shape[-1])) for part in given))
-        given = (self.from_hidden.kernel, self.from_hidden.bias, self.score.kernel)
-        weights = Weights(*(tf.convert_to_tensor(weight) for weight in given))
+        passed = (self.from_hidden.kernel, self.from_hidden.bias, self.score.kernel)
+        weights = Weights(*(tf.convert_to_tensor(weight) for weight in passed))
         return packed_attention(self.gates(words), (sizes, own), Start(*self.start(regions)), seen, weights)
 
     def _scan(self, both: Any) -> tuple[Any, Any]:

@@ -68,7 +68,7 @@ def cold_caption(quick: bool, repeats: int) -> list[Row]:
 
 def memory(quick: bool, repeats: int) -> list[Row]:
     """Measure what a training holds in memory, mapped files not counted, in a hundred times the data."""
-    few, many = (200, 2_000) if quick else (10_000, 100_000)
+    few, many = (200, 2_000) if quick else (10_000, 1_000_000)
     held = {pictures: [_resident(pictures) for _ in range(1)] for pictures in (few, many)}
     ratio = [large / small for small, large in zip(held[few], held[many], strict=True)]
     return [

@@ -7,16 +7,16 @@ it needs room, do not.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-import numpy as np
-from drawn import drawn_captions
+from drawn import drawn_captions, drawn_features
 
-WIDTH, STEPS, PART = 64, 20, 50_000
+WIDTH, STEPS, PART, WORDS = 64, 20, 10_000, 2_400
 
 
 def resident() -> int:
@@ -28,7 +28,8 @@ def resident() -> int:
 def main(pictures: int) -> None:
     """Write a caption file and a store part by part, train some steps from them, and print the peak."""
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), pictures)
+        # In a process of its own, whose memory is not counted.
+        subprocess.run([sys.executable, __file__, str(pictures), folder], check=True)
         from capframe import Captioner, Dataset
 
         peak, done = [0], threading.Event()
@@ -46,7 +47,9 @@ def main(pictures: int) -> None:
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         dataset = Dataset.read(Path(folder) / "captions.txt")
-        Captioner(callbacks=[Enough()]).fit(dataset, features=Path(folder) / "store", epochs=1)
+        # Every word counts, so that the decoder is as large whatever the number of captions.
+        captioner = Captioner(callbacks=[Enough()], vocabulary={"min_count": 1})
+        captioner.fit(dataset, features=Path(folder) / "store", epochs=1)
         time.sleep(0.2)
         done.set()
         thread.join()
@@ -54,21 +57,26 @@ def main(pictures: int) -> None:
 
 
 def write(folder: Path, pictures: int) -> None:
-    """Write ``captions.txt`` and ``store`` without holding more than a part of them."""
+    """Write ``captions.txt`` and ``store``: a part that is drawn once, again and again under other names."""
     from capframe.feature_parts import FeatureSource
     from capframe.features import FeatureStore
 
     source = FeatureSource("imported", {"feature_shape": [WIDTH]}, (WIDTH,), "")
     store = FeatureStore.create(folder / "store", source, "float16")
-    random = np.random.default_rng(0)
+    features = drawn_features(PART, (WIDTH,))
+    captions = drawn_captions(PART, words=WORDS)
     with (folder / "captions.txt").open("w") as file:
         file.write("image,caption\n")
         for first in range(0, pictures, PART):
             names = [f"{number:07d}.jpg" for number in range(first, min(first + PART, pictures))]
-            store.add(names, random.random((len(names), WIDTH), np.float32))
-            for name, own in zip(names, drawn_captions(len(names), seed=first), strict=True):
+            store.add(names, features[: len(names)])
+            for name, own in zip(names, captions, strict=False):
                 file.writelines(f"{name},{text}\n" for text in own)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    size, *target = sys.argv[1:]
+    if target:
+        write(Path(target[0]), int(size))
+    else:
+        main(int(size))

@@ -1,4 +1,4 @@
-"""Attention sheets: a PNG that shows a picture once for each word of its caption, lit where that word looked."""
+"""Attention sheets: a PNG that shows a picture once for each word of its caption, lit where it was seen."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def attention_sheet(
 ) -> Path:
     """Write an attention sheet: a card for each picture, with the picture itself and then one for each word.
 
-    A word's picture is grey and dim where it was not looked at. The light is that of the weights, spread over the
-    regions smoothly; what is brightest in a picture of a card has the highest weight of that word.
+    A word's picture is grey and dim where it was not looked at. The light is the weight of a region, smoothed
+    between the regions, as a share of the highest weight of that word.
 
     Args:
         rows: (picture, words, weights of the regions ``[words, regions]``), see
@@ -72,7 +72,7 @@ def attention_sheet(
                 f"{grid[1]} regions need {(len(words), grid[0] * grid[1])}."
             )
     columns = min(columns, max(len(words) + 1 for _, words, _ in rows))
-    cards = [_card(*row, grid, columns, thumb) for row in rows]
+    cards = [_card(row, grid, columns, thumb) for row in rows]
     height = GAP + sum(card.height + GAP for card in cards)
     sheet = Image.new("RGB", (cards[0].width + 2 * GAP, height), PAPER)
     top = GAP
@@ -90,18 +90,18 @@ def lit(picture: NDArray[np.uint8], weights: NDArray[np.float32], grid: tuple[in
     light = np.clip(np.asarray(smooth), 0, 1)[..., None]
     grey = picture.mean(axis=-1, keepdims=True)
     shown = UNLIT * grey * (1 - light) + picture * light
-    return np.clip(shown + 0.35 * light * (GLOW - shown), 0, 255).astype(np.uint8)
+    overlaid: NDArray[np.uint8] = (shown + 0.35 * light * (GLOW - shown)).astype(np.uint8)
+    return overlaid
 
 
 def _card(
-    picture: ImageSource,
-    words: Sequence[str],
-    weights: NDArray[np.float32],
+    row: tuple[ImageSource, Sequence[str], NDArray[np.float32]],
     grid: tuple[int, int],
     columns: int,
     thumb: int,
 ) -> Image.Image:
     """Draw one picture with its caption, and then the picture of each word."""
+    picture, words, weights = row
     whole = fitted(picture, thumb)
     size, letters = max(11, thumb // 11), "".join(words)
     width = columns * (thumb + MARGIN) + MARGIN

@@ -44,6 +44,7 @@ class Lines:
 
     @property
     def height(self) -> int:
+        """Return how many pixels they take."""
         return len(self.lines) * self.line_height
 
 
@@ -159,7 +160,7 @@ def _proportions(picture: ImageSource) -> tuple[int, int]:
 
 
 def font_for(size: int, letters: str) -> Font:
-    """Pillow's own font, the same everywhere; where the letters need it, one of the system's."""
+    """Return Pillow's own font, the same everywhere; where the letters need it, one of the system's."""
     if not letters.isascii():
         for name in WIDE_FONTS:
             with contextlib.suppress(OSError, ImportError):

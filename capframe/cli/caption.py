@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..captioning import Captioning
 
 SHEET_PICTURES = 200  # a sheet of more would take gigabytes to draw
+ATTENTION_PICTURES = 40  # each is drawn once for each word
 
 Captions = list[tuple[Path, str, str]]
 """Path, name and caption of each picture."""
@@ -49,6 +50,12 @@ Captions = list[tuple[Path, str, str]]
 @click.option(
     "--sheet", type=NEW_FILE, metavar="FILE.png", help="Also draw the pictures with their captions."
 )
+@click.option(
+    "--attention",
+    type=NEW_FILE,
+    metavar="FILE.png",
+    help="Also draw where the decoder looked at each word; for decoders that weigh the regions of a picture.",
+)
 @click.pass_context
 def caption(
     ctx: click.Context,
@@ -59,12 +66,14 @@ def caption(
     form: str,
     out: Path | None,
     sheet: Path | None,
+    attention: Path | None,
     **search: float | None,
 ) -> None:
     """Caption pictures, or all pictures in folders, with a trained captioner or several.
 
     Pictures of a folder that cannot be read are told of and left out; one that you name must be readable.
     """
+    from ..attention import grid_of
     from ..run_folder import write_text
     from ..search import SearchOptions
     from .compose import load
@@ -74,6 +83,8 @@ def caption(
     named = _names_of(pictures, unique=form != "text")
     registry = registry_of(ctx)
     captioner = load(run_folders_of(runs, registry), registry)
+    if attention is not None:
+        grid_of(captioner)  # what cannot be drawn is an error before anything is captioned
     unreadable = Unreadable()
     alone = len(pictures) == 1 and pictures[0].is_file()
     captions: Captions = []
@@ -89,6 +100,8 @@ def caption(
         click.echo(_formatted(captions, form, alone), nl=False)
     if sheet is not None and captions:
         _draw(captions, sheet)
+    if attention is not None and captions:
+        _draw_attention(captioner, captions, attention)
     _finish(pictures, unreadable, len(named))
 
 
@@ -159,6 +172,20 @@ def _draw(captions: Captions, sheet: Path) -> None:
         remark(f"Warning: the sheet shows the first {SHEET_PICTURES} of {len(captions)} pictures.")
     picture_sheet([(path, text, None) for path, _, text in captions[:SHEET_PICTURES]], sheet)
     remark(f"Picture sheet: {sheet}")
+
+
+def _draw_attention(captioner: Captioning, captions: Captions, sheet: Path) -> None:
+    from ..attention import attention_of, grid_of
+    from ..attention_sheet import attention_sheet
+
+    shown = captions[:ATTENTION_PICTURES]
+    if len(shown) < len(captions):
+        remark(f"Warning: the attention sheet shows the first {len(shown)} of {len(captions)} pictures.")
+    paths = [path for path, _, _ in shown]
+    attended = attention_of(captioner, paths, [text for _, _, text in shown])
+    rows = [(path, *words) for path, words in zip(paths, attended, strict=True)]
+    attention_sheet(rows, grid_of(captioner), sheet)
+    remark(f"Attention sheet: {sheet}")
 
 
 def _finish(named_by_user: Sequence[Path], unreadable: Unreadable, pictures: int) -> None:

@@ -16,7 +16,7 @@ from .vocabulary import PAD, START
 
 WHAT_TO_USE = (
     "Train with a decoder that weighs regions (--decoder transformer or show-attend-tell) on an extractor "
-    "that gives a grid (--feature-extractor efficientnet-lite0 --set feature-extractor.regions=true)."
+    "that gives a grid (--feature-extractor efficientnet-lite0 --set feature_extractor.regions=true)."
 )
 
 

@@ -119,14 +119,6 @@ def test_features_do_not_depend_on_the_other_pictures_of_a_batch(lite0):
     )
 
 
-def test_many_pictures_are_computed_in_slices_and_come_back_in_order(lite0):
-    pictures = np.random.default_rng(2).integers(0, 256, (19, 224, 224, 3), np.uint8)
-
-    alone = np.concatenate([lite0(picture[None]) for picture in pictures])
-
-    np.testing.assert_allclose(lite0(pictures), alone, atol=1e-5)
-
-
 def test_the_fingerprint_is_that_of_the_weights_whatever_the_options(lite0, lite0_regions):
     assert lite0.fingerprint == lite0_regions.fingerprint == "579344248a93e230"
 

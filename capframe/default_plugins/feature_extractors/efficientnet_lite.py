@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +25,6 @@ from capframe.errors import CapframeError
 from .torch_pickle import WeightsFileError, read_torch_pickle
 
 BATCH_NORM_EPSILON = 1e-3
-# On a CPU, so many pictures go through the network at a time: their maps stay in its caches.
-SLICE = 8
 
 
 class Stage(NamedTuple):
@@ -117,14 +113,6 @@ class EfficientNetLite:
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map RGB ``images`` uint8 ``[N, height, width, 3]`` to features float32 ``[N, *feature_shape]``."""
-        if len(images) <= SLICE or tf.config.list_physical_devices("GPU"):
-            return self._compute_slice(images)
-        slices = [images[first : first + SLICE] for first in range(0, len(images), SLICE)]
-        # Layers too small to keep every core busy leave room for another slice.
-        with ThreadPoolExecutor(min(len(slices), os.cpu_count() or 1)) as pool:
-            return np.concatenate(list(pool.map(self._compute_slice, slices)))
-
-    def _compute_slice(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         features: NDArray[np.float32] = self._compute(tf.constant(images, tf.uint8)).numpy()
         return features
 

@@ -8,7 +8,7 @@ still reach the score of the best finished one. A beam of 1 is greedy search.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .beam_search import Loop, Rules
+from .compile_later import CompileLater
 from .errors import UsageError
 from .options import check_options
 from .vocabulary import PAD
@@ -83,6 +84,8 @@ class SearchOptions:
 class Search:
     """Searches captions with one decoder, or with several; compiles once for each beam width.
 
+    The first picture on its own is searched without compiling, see `capframe.compile_later`.
+
     Several average their probabilities of each word.
 
     Args:
@@ -99,7 +102,7 @@ class Search:
         self.model = model
         self.members = ((decoder, model), *further)
         self.chunk = chunk
-        self._compiled: dict[tuple[int, int], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[int, int], CompileLater] = {}
 
     def __call__(
         self,
@@ -135,14 +138,13 @@ class Search:
                 np.int32(options.max_words),
                 np.int32(options.min_words),
                 np.float32(options.length_penalty),
+                pictures=pictures,
             )
             tokens[rows], scores[rows] = found[0].numpy(), found[1].numpy()
         return tokens, scores
 
 
-def _compile(
-    members: Sequence[tuple[Decoder, keras.Model]], beam: int, block_repeats: int
-) -> Callable[..., Any]:
+def _compile(members: Sequence[tuple[Decoder, keras.Model]], beam: int, block_repeats: int) -> CompileLater:
     """Compile the search with one decoder, or with several whose probabilities are averaged.
 
     The function maps a tuple of features float32 ``[N, *feature_shape]``, one array a decoder, ``max_words``,
@@ -155,14 +157,13 @@ def _compile(
     """
     import tensorflow as tf
 
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[
-            tuple(tf.TensorSpec(model.inputs[0].shape, tf.float32) for _, model in members),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.float32),
-        ]
-    )
+    signature = [
+        tuple(tf.TensorSpec(model.inputs[0].shape, tf.float32) for _, model in members),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([], tf.float32),
+    ]
+
     def search(features: Any, max_words: Any, min_words: Any, length_penalty: Any) -> Any:
         rules = Rules(beam, block_repeats, max_words, min_words, length_penalty)
 
@@ -184,8 +185,7 @@ def _compile(
         (end,) = tf.while_loop(unfinished, step, (begin,), shape_invariants=shapes)
         return rules.with_results(end, tf.range(tf.size(end.places)))
 
-    compiled: Callable[..., Any] = search
-    return compiled
+    return CompileLater(search, signature)
 
 
 def _step(members: Sequence[tuple[Decoder, keras.Model]], last: Any, states: Any) -> tuple[Any, Any]:

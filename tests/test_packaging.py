@@ -46,6 +46,7 @@ FLOORS = (
         "metrics",
         "score_report",
         "scoring",
+        "compile_later",
         "beam_search",
         "search",
         "weight_averaging",

@@ -330,6 +330,19 @@ def test_a_caption_depends_neither_on_its_neighbours_nor_on_the_chunks(
     np.testing.assert_allclose(scores, np.roll(expected_scores, -first)[:pictures], atol=1e-5)
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_first_picture_alone_is_captioned_as_it_is_compiled(beam: int, seed: int) -> None:
+    options = SearchOptions(beam, max_words=6)
+    compiled, scores = searched(seed)(features_of(seed), options)
+    fresh = Search(searched(seed).decoder, searched(seed).model)
+    plain, score = fresh(features_of(seed)[:1], options)
+    again, _ = fresh(features_of(seed)[:1], options)
+    np.testing.assert_array_equal(plain, compiled[:1])
+    np.testing.assert_array_equal(again, compiled[:1])
+    np.testing.assert_allclose(score, scores[:1], atol=1e-5)
+
+
 def test_the_weights_of_the_moment_are_used() -> None:
     search = searched(0)
     weights = search.model.get_weights()

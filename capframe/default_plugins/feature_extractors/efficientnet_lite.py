@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from capframe.compile_later import CompileLater
 from capframe.errors import CapframeError
 
 from .torch_pickle import WeightsFileError, read_torch_pickle
@@ -109,11 +110,11 @@ class EfficientNetLite:
             (math.ceil(size / 32) ** 2, channels) if regions else (channels,)
         )
         signature = [tf.TensorSpec((None, size, size, 3), tf.uint8)]
-        self._compute = tf.function(self._features, input_signature=signature)
+        self._compute = CompileLater(self._features, signature)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map RGB ``images`` uint8 ``[N, height, width, 3]`` to features float32 ``[N, *feature_shape]``."""
-        features: NDArray[np.float32] = self._compute(tf.constant(images, tf.uint8)).numpy()
+        features: NDArray[np.float32] = self._compute(images, pictures=len(images)).numpy()
         return features
 
     def classify(self, features: NDArray[np.float32]) -> NDArray[np.float32]:

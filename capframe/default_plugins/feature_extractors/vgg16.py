@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from capframe.compile_later import CompileLater
 from capframe.errors import CapframeError, OptionError
 
 IMAGENET = "imagenet"
@@ -49,11 +50,11 @@ class VGG16:
             digest.update(np.ascontiguousarray(weight.numpy()).data)
         self.fingerprint = digest.hexdigest()[:16]
         signature = [tf.TensorSpec((None, *self.image_size, 3), tf.uint8)]
-        self._compute = tf.function(self._features, input_signature=signature)
+        self._compute = CompileLater(self._features, signature)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map RGB ``images`` uint8 ``[N, 224, 224, 3]`` to features float32 ``[N, 4096]``."""
-        features: NDArray[np.float32] = self._compute(tf.constant(images, tf.uint8)).numpy()
+        features: NDArray[np.float32] = self._compute(images, pictures=len(images)).numpy()
         return features
 
     def _features(self, images: tf.Tensor) -> tf.Tensor:

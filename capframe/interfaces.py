@@ -90,7 +90,8 @@ class Decoder(Protocol):
     ) -> tuple[tf.Tensor, DecoderState]:
         """Go one word further: ``tokens`` int32 ``[B]`` -> (logits float32 ``[B, V]``, next state).
 
-        Stepping over a caption gives the logits of ``build``'s model to 1e-4.
+        Stepping over a caption gives the logits of ``build``'s model to 1e-4. Search compiles it, and runs it
+        eagerly for the first picture alone.
         """
         ...
 

@@ -89,6 +89,36 @@ def test_the_attention_of_each_word_is_a_share_of_the_regions_and_moves_with_the
     assert np.abs(attention[0] - attention[1]).max() > 0.01
 
 
+def test_region_dropout_leaves_out_other_regions_of_each_picture_in_each_step_of_training_alone() -> None:
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(2)
+    options = {"layers": 1, "width": 8, "heads": 2, "feed_forward": 12, "dropout": 0.0, "region_dropout": 0.5}
+    decoder = Registry(PluginManager(disabled={"*"})).create("decoder", "transformer", options).value
+    model = decoder.build((6, 5), WORDS)
+    features = np.tile(features_of((6, 5), 1), (40, 1, 1))
+    regions = model.get_layer("regions")
+    whole = np.asarray(regions(features))
+    seen = np.asarray(regions(features, training=True))
+    assert (whole.shape, seen.shape) == ((40, 6, 8), (40, 3, 8))
+    # Which of its six regions each of the three is: three different ones, of all six in the long run.
+    distances = np.abs(seen[:, :, None] - whole[:, None]).max(axis=-1)
+    np.testing.assert_allclose(distances.min(axis=2), 0, atol=1e-5)
+    chosen = [frozenset(row) for row in distances.argmin(axis=2).tolist()]
+    assert {len(own) for own in chosen} == {3}
+    assert set().union(*chosen) == set(range(6))
+    assert len(set(chosen)) > 5
+    # Both ways of training see the lot anew at each step.
+    tokens = tokens_of(40, 4)
+    plain = np.asarray(model([features, tokens], training=True))
+    packed = tf.function(
+        lambda: decoder.hidden_words(model, features, np.arange(40, dtype=np.int32), tokens, True)[0]
+    )
+    assert plain.shape == (40, 4, WORDS)
+    assert np.abs(packed() - packed()).max() > 1e-3
+
+
 def test_embedding_and_logits_share_their_weights() -> None:
     _, model = built((5,))
     matrices = [weight.shape for weight in model.trainable_weights if weight.shape[0] == WORDS]
@@ -138,6 +168,7 @@ def test_it_learns_by_heart_which_picture_has_which_caption() -> None:
         ({"max_words": 0}, "max_words=0"),
         ({"width": 10, "heads": 4}, "width=10 with heads=4: the width must be a multiple"),
         ({"dropout": 1.0}, "dropout=1.0: it must be from 0 to below 1"),
+        ({"region_dropout": -0.1}, "region_dropout=-0.1: it must be from 0 to below 1"),
     ],
 )
 def test_an_option_out_of_range_is_refused(options: dict[str, Any], said: str) -> None:

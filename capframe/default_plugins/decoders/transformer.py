@@ -27,6 +27,8 @@ class Transformer:
         heads: of each attention.
         feed_forward: width of the hidden layer in a block.
         dropout: share of features, of embeddings and of what each block adds that is dropped while training.
+        region_dropout: share of the regions of each picture that the decoder does not see in a step of
+            training.
         max_words: no caption can be longer.
 
     Raises:
@@ -41,6 +43,7 @@ class Transformer:
         heads: int = 8,
         feed_forward: int = 1024,
         dropout: float = 0.3,
+        region_dropout: float = 0.0,
         max_words: int = 64,
     ) -> None:
         sizes = {"layers": layers, "width": width, "heads": heads, "feed_forward": feed_forward}
@@ -54,15 +57,17 @@ class Transformer:
                 f"The decoder 'transformer' cannot take width={width} with heads={heads}: the width must be "
                 "a multiple of the heads."
             )
-        if not 0 <= dropout < 1:
-            raise OptionError(
-                f"The decoder 'transformer' cannot take dropout={dropout}: it must be from 0 to below 1."
-            )
+        for name, share in (("dropout", dropout), ("region_dropout", region_dropout)):
+            if not 0 <= share < 1:
+                raise OptionError(
+                    f"The decoder 'transformer' cannot take {name}={share}: it must be from 0 to below 1."
+                )
         self.layers = layers
         self.width = width
         self.heads = heads
         self.feed_forward = feed_forward
         self.dropout = dropout
+        self.region_dropout = region_dropout
         self.max_words = max_words
 
     def build(self, feature_shape: tuple[int, ...], vocabulary_size: int) -> keras.Model:
@@ -70,7 +75,7 @@ class Transformer:
         features = keras.Input(feature_shape, dtype="float32", name="features")
         tokens = keras.Input((None,), dtype="int32", name="tokens")
         grid = keras.layers.Reshape((-1, feature_shape[-1]), name="grid")(features)
-        regions = Regions(self.width, self.dropout, name="regions")(grid)
+        regions = Regions(self.width, self.dropout, self.region_dropout, name="regions")(grid)
         words = Words(vocabulary_size, self.width, self.dropout, name="words")
         hidden = words(tokens)
         for number in range(self.layers):

@@ -76,11 +76,17 @@ class Words(_Sized):
 
 @keras.saving.register_keras_serializable("capframe")
 class Regions(_Sized):
-    """Projects features of regions ``[B, R, C]`` to ``[B, R, width]`` and adds a vector for each place."""
+    """Projects features of regions ``[B, R, C]`` to ``[B, R, width]`` and adds a vector for each place.
 
-    def __init__(self, width: int, dropout: float, **options: Any) -> None:
+    While training, ``region_dropout`` of the regions of each picture are left out, so that there are fewer.
+    """
+
+    def __init__(self, width: int, dropout: float, region_dropout: float = 0.0, **options: Any) -> None:
         super().__init__(**options)
-        self._sizes = {"width": width, "dropout": dropout}
+        self._sizes = {"width": width, "dropout": dropout, "region_dropout": region_dropout}
+        self.kept = 1 - region_dropout
+        if region_dropout:
+            self.seed_generator = keras.random.SeedGenerator()
         self.project = keras.layers.Dense(width)
         self.drop = keras.layers.Dropout(dropout)
         self.normalise = keras.layers.LayerNormalization(epsilon=1e-5)
@@ -96,8 +102,15 @@ class Regions(_Sized):
 
     def call(self, features: Any, training: bool = False) -> Any:
         """Project the regions."""
-        projected = self.project(self.drop(features, training=training))
-        return self.normalise(projected + self.places)
+        places = self.places
+        if training and self.kept < 1:
+            pictures, regions = ops.shape(features)[0], features.shape[1]
+            drawn = keras.random.uniform((pictures, regions), seed=self.seed_generator)
+            chosen = ops.argsort(drawn, axis=1)[:, : max(1, round(self.kept * regions))]
+            rows = chosen + regions * ops.arange(pictures)[:, None]
+            features = ops.take(ops.reshape(features, (-1, features.shape[2])), rows, axis=0)
+            places = ops.take(places, chosen, axis=0)
+        return self.normalise(self.project(self.drop(features, training=training)) + places)
 
 
 @keras.saving.register_keras_serializable("capframe")

@@ -35,6 +35,7 @@ def test_offering_extractors_imports_no_tensorflow():
         "efficientnet-lite0",
         "efficientnet-lite2",
         "efficientnet-lite-mirrored",
+        "efficientnet-lite-stacked",
         "imported",
         *("False", "False"),
     ]
@@ -233,6 +234,53 @@ def test_two_grids_stand_one_after_the_other(mirrored_regions, lite0_regions):
 def test_mirrored_features_are_those_of_the_same_weights(mirrored, mirrored_regions, lite0):
     assert mirrored.fingerprint == mirrored_regions.fingerprint == lite0.fingerprint
     assert mirrored.image_size == lite0.image_size == (224, 224)
+
+
+# Several networks on one picture
+
+
+@pytest.fixture(scope="module")
+def stacked_regions():
+    from capframe.default_plugins.feature_extractors.stacked import StackedEfficientNetLite
+
+    return StackedEfficientNetLite(regions=True)
+
+
+def test_networks_stand_side_by_side_region_by_region(stacked_regions):
+    from capframe.default_plugins.feature_extractors.efficientnet_lite import (
+        EfficientNetLite,
+        EfficientNetLite2,
+    )
+
+    picture = drawings(260)
+    features = stacked_regions(picture)
+
+    assert isinstance(stacked_regions, FeatureExtractor)
+    assert features.dtype == np.float32
+    assert features.shape == (2, *stacked_regions.feature_shape) == (2, 81, 2560)
+    smaller = EfficientNetLite("lite0", regions=True, image_size=260)
+    larger = EfficientNetLite2(regions=True)
+    np.testing.assert_allclose(features[..., :1280], smaller(picture), atol=1e-6)
+    np.testing.assert_allclose(features[..., 1280:], larger(picture), atol=1e-6)
+    assert stacked_regions.fingerprint == f"{smaller.fingerprint}-{larger.fingerprint}"
+
+
+def test_vectors_are_the_means_of_the_regions_and_networks_keep_their_order(stacked_regions):
+    from capframe.default_plugins.feature_extractors.stacked import StackedEfficientNetLite
+
+    turned = StackedEfficientNetLite(("lite2", "lite0"))
+    means = stacked_regions(drawings(260)).mean(axis=1)
+
+    assert turned.feature_shape == (2560,)
+    np.testing.assert_allclose(turned(drawings(260)), np.roll(means, 1280, axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("networks", [(), ("lite0", "lite0")])
+def test_each_network_comes_once(networks):
+    from capframe.default_plugins.feature_extractors.stacked import StackedEfficientNetLite
+
+    with pytest.raises(OptionError, match="'efficientnet-lite-stacked' cannot take networks=.*each once"):
+        StackedEfficientNetLite(networks)
 
 
 # VGG16

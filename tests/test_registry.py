@@ -34,6 +34,7 @@ def test_the_names_on_offer_are_sorted_and_of_their_kind(registry: Registry) -> 
     assert {kind: registry.names(kind) for kind in KINDS} == {
         "feature_extractor": [
             "efficientnet-lite-mirrored",
+            "efficientnet-lite-stacked",
             "efficientnet-lite0",
             "efficientnet-lite2",
             "imported",

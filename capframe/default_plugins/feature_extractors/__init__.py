@@ -16,5 +16,6 @@ def register_feature_extractors() -> Mapping[str, str]:
         "efficientnet-lite0": f"{here}.efficientnet_lite:EfficientNetLite0",
         "efficientnet-lite2": f"{here}.efficientnet_lite:EfficientNetLite2",
         "efficientnet-lite-mirrored": f"{here}.mirrored:MirroredEfficientNetLite",
+        "efficientnet-lite-stacked": f"{here}.stacked:StackedEfficientNetLite",
         "imported": f"{here}.imported:Imported",
     }

@@ -92,15 +92,17 @@ class EfficientNetLite:
     Args:
         variant: a key of ``VARIANTS``.
         regions: give the grid before pooling instead of its mean.
+        image_size: height and width of the pictures in pixels, where they are not those of the variant; the
+            grid gets finer with them.
 
     Raises:
         CapframeError: the package with the weights is not installed.
         WeightsFileError: its file is broken.
     """
 
-    def __init__(self, variant: str, *, regions: bool = False) -> None:
+    def __init__(self, variant: str, *, regions: bool = False, image_size: int | None = None) -> None:
         self.variant = VARIANTS[variant]
-        size = self.variant.image_size
+        size = image_size or self.variant.image_size
         path = _weights_path(self.variant)
         self._weights = read_torch_pickle(path)
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]

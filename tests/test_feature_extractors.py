@@ -279,7 +279,7 @@ def test_vectors_are_the_means_of_the_regions_and_networks_keep_their_order(stac
 def test_each_network_comes_once(networks):
     from capframe.default_plugins.feature_extractors.stacked import StackedEfficientNetLite
 
-    with pytest.raises(OptionError, match="'efficientnet-lite-stacked' cannot take networks=.*each once"):
+    with pytest.raises(OptionError, match=r"'efficientnet-lite-stacked' cannot take networks=.*each once"):
         StackedEfficientNetLite(networks)
 
 

@@ -57,11 +57,19 @@ def compile_sampler(decoder: Decoder, model: keras.Model, samples: int, max_word
             logits, state = decoder.step(model, last, state)
             logits = tf.cast(logits, tf.float32) + barred(tf.shape(logits)[-1])
             drawn = tf.random.stateless_categorical(logits, 1, seeds[t], tf.int32)[:, 0]
+            drawn = tf.where(ended(last), PAD, drawn)
             words = words.write(t, tf.scatter_nd(places[:, None], drawn, [rows]))
-            # Captions that have ended leave the loop.
-            going = tf.where(drawn != END)[:, 0]
-            loop = tf.nest.map_structure(lambda tensor: tf.gather(tensor, going), (places, drawn, state))
+            loop = places, drawn, state
+            going = tf.where(~ended(drawn))[:, 0]
+            loop = tf.cond(4 * tf.size(going) <= 3 * tf.size(drawn), lambda: of(going, loop), lambda: loop)
             return (t + 1, *loop, words)
+
+        def ended(last: Any) -> Any:
+            return tf.equal(last, END) | tf.equal(last, PAD)
+
+        def of(going: Any, loop: Any) -> Any:
+            """Let the captions that have ended leave the loop; those that stay are copied."""
+            return tf.nest.map_structure(lambda tensor: tf.gather(tensor, going), loop)
 
         def any_batch(tensor: Any) -> Any:
             return tf.TensorShape([None, *tensor.shape[1:]])
@@ -70,7 +78,7 @@ def compile_sampler(decoder: Decoder, model: keras.Model, samples: int, max_word
         shapes = tf.nest.map_structure(any_batch, state)
         some = tf.TensorShape([None])
         steps, *_, words = tf.while_loop(
-            lambda t, places, last, state, words: (t < longest) & (tf.size(places) > 0),
+            lambda t, places, last, state, words: (t < longest) & ~tf.reduce_all(ended(last)),
             step,
             (tf.constant(0), tf.range(rows), tf.fill([rows], START), state, words),
             shape_invariants=(tf.TensorShape([]), some, some, shapes, tf.TensorShape(None)),

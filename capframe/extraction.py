@@ -31,6 +31,8 @@ def extract(
 ) -> FeatureStore:
     """Fill a feature store with the features of ``images`` (name -> file) that it does not hold yet.
 
+    A new store keeps grids of regions as float16, as they take gigabytes, and vectors as float32.
+
     Raises:
         FeatureStoreError: the store was filled by another extractor, other options or weights.
         ImageError: a picture cannot be read and there is no ``on_bad_image`` to report it to.
@@ -43,6 +45,7 @@ def extract(
             images,
             store.path if isinstance(store, FeatureStore) else store,
             batch_size=batch_size,
+            dtype="float16" if len(component.value.feature_shape) > 1 else "float32",
             progress=bar.reach,
             on_bad_image=on_bad_image,
         )

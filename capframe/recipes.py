@@ -10,8 +10,8 @@ from .errors import UsageError, did_you_mean
 RECIPES: dict[str, dict[str, Any]] = {
     "seed": {},
     "best": {
-        "feature_extractor": {"name": "efficientnet-lite0", "regions": True},
-        "decoder": {"name": "transformer"},
+        "feature_extractor": {"name": "efficientnet-lite-stacked", "regions": True},
+        "decoder": {"name": "transformer", "region_dropout": 0.3},
         "callbacks": ["checkpoint"],
         "training": {
             "epochs": 16,

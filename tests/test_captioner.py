@@ -337,6 +337,25 @@ class Counting12(Counting):
     feature_shape = (12,)
 
 
+class Quarters(Counting):
+    feature_shape = (4, 3)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.repeat(super().__call__(images)[:, None], 4, axis=1)
+
+
+@pytest.mark.parametrize(("extractor", "dtype"), [(Counting(), "float32"), (Quarters(), "float16")])
+def test_a_new_store_keeps_grids_in_half_precision_and_vectors_in_full(
+    run: SimpleNamespace, registry: Registry, tmp_path: Path, extractor: Counting, dtype: str
+) -> None:
+    captioner = Captioner(**{**PARTS, "feature_extractor": extractor}, registry=registry)
+    some = dict(list(run.dataset.image_paths.items())[:3])
+    store = captioner.extract(some, tmp_path / "store")
+    assert store.dtype == np.dtype(dtype)
+    exact = extractor(np.stack([np.asarray(Image.open(path)) for path in some.values()]))
+    np.testing.assert_allclose(store.gather(list(some)), exact, rtol=1e-3 if dtype == "float16" else 1e-6)
+
+
 def test_each_picture_is_extracted_once_and_a_store_is_filled_up(
     run: SimpleNamespace, registry: Registry, tmp_path: Path
 ) -> None:

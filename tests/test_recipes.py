@@ -31,7 +31,7 @@ def test_the_seed_recipe_is_the_defaults() -> None:
 def test_arguments_that_are_given_win_over_the_recipe() -> None:
     arguments = recipe("best", decoder="add-merge", training={"epochs": 2}, vocabulary={"min_count": 3})
     assert arguments["decoder"] == "add-merge"
-    assert arguments["feature_extractor"] == ("efficientnet-lite0", {"regions": True})
+    assert arguments["feature_extractor"] == ("efficientnet-lite-stacked", {"regions": True})
     assert arguments["training"] == {**RECIPES["best"]["training"], "epochs": 2}
     assert arguments["vocabulary"]["min_count"] == 3
     assert RECIPES["best"]["training"]["epochs"] != 2
@@ -43,7 +43,7 @@ def test_a_file_and_the_command_line_win_over_the_recipe(tmp_path: Path) -> None
     settings = Settings.read(path, Settings.of_recipe("best"))
     settings.choose("vgg16")
     settings.assign("training.weight_decay=0.5")
-    assert settings.decoder == Part("transformer", {"layers": 1})
+    assert settings.decoder == Part("transformer", {"region_dropout": 0.3, "layers": 1})
     assert settings.feature_extractor == Part("vgg16")
     assert settings.training == {
         **RECIPES["best"]["training"],

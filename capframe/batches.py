@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .scratch_files import moved
 from .vocabulary import Vocabulary, teacher_forcing
 
 Ids = NDArray[np.int32]
@@ -62,7 +63,7 @@ class CaptionBatches:
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         self._tokens = vocabulary.encode_all(caption for group in captions for caption in group)
         counts = np.fromiter(map(len, captions), np.int64, len(captions))
-        self._first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._first = moved(np.concatenate([[0], np.cumsum(counts)]), np.int64)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .batches import CaptionBatches
 from .features import FeatureStore
 from .image_views import view_name
+from .scratch_files import moved
 from .self_critical import PictureBatches
 from .training_options import TrainingOptions
 from .vocabulary import Vocabulary
@@ -55,7 +56,7 @@ def _batches(
     validation: bool,
 ) -> Batches:
     views = 1 if validation else options.views
-    positions = store.positions([view_name(image, view) for view in range(views) for image in captions])
+    positions = moved(store.positions(view_name(image, view) for view in range(views) for image in captions))
     texts, size, seed = captions.values(), options.batch_size, options.seed
 
     def features(pictures: NDArray[np.int64]) -> NDArray[np.float32]:

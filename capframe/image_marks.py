@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Set
 
 import numpy as np
 
+from .scratch_files import moved
+
 DIGITS = 16
 
 
@@ -16,7 +18,7 @@ def image_mark(name: str) -> str:
 
 
 class ImageMarks(Set[str]):
-    """The marks of many pictures in rising order, in 8 bytes each; equal to a set of the same marks.
+    """The marks of many pictures in rising order, in a mapped file; equal to a set of the same marks.
 
     Args:
         marks: what `image_mark` gives.
@@ -26,7 +28,9 @@ class ImageMarks(Set[str]):
     """
 
     def __init__(self, marks: Iterable[str] = ()) -> None:
-        self._numbers = np.unique(np.fromiter(map(_number, marks), np.uint64))
+        numbers = np.fromiter(map(_number, marks), np.uint64)
+        numbers.sort()
+        self._numbers = moved(np.delete(numbers, np.flatnonzero(numbers[1:] == numbers[:-1])))
 
     def __contains__(self, mark: object) -> bool:
         number = np.uint64(_number(str(mark)))

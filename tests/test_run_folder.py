@@ -268,7 +268,8 @@ def test_a_damaged_model_is_named(tmp_path: Path, damage: str, message: str) -> 
 
 
 def test_training_pictures_are_recorded_without_their_names(tmp_path: Path) -> None:
-    marks = ImageMarks(map(image_mark, ["b.jpg", "a.jpg", "Ü.jpg"]))
+    marks = ImageMarks(map(image_mark, ["b.jpg", "a.jpg", "Ü.jpg", "a.jpg"]))
+    assert marks == set(map(image_mark, ["a.jpg", "b.jpg", "Ü.jpg"]))
     run_folder.write_training_images(tmp_path, marks)
     assert "jpg" not in (tmp_path / "training_images.txt").read_text()
     assert run_folder.read_training_images(tmp_path) == marks

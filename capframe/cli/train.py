@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from shlex import join, quote
 from typing import TYPE_CHECKING, Any
@@ -195,8 +194,7 @@ def train_run(
     )
     if dataset.image_paths:
         stored = _extract(captioner, dataset, store)
-        paths = dataset.image_paths
-        dataset = replace(dataset, image_paths=restricted(paths, filter(stored.__contains__, paths)))
+        dataset = replace(dataset, image_paths=restricted(dataset.image_paths, stored))
     keep_when_interrupted(
         f"features in {store}, the epochs so far in {unfinished(out)}. "
         "Type the same command with --resume to go on after the last finished epoch."
@@ -221,9 +219,8 @@ def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStor
 
     wanted = [dataset.splits.get(split, ()) for split in ("train", "dev")]
     unreadable = Unreadable()
-    filled = captioner.extract(
-        restricted(dataset.image_paths, chain(*wanted)), store, progress=True, on_bad_image=unreadable
-    )
+    paths = restricted(dataset.image_paths, (name for own in wanted for name in own))
+    filled = captioner.extract(paths, store, progress=True, on_bad_image=unreadable)
     if views := training_views(captioner.composition, dataset, filled):
         filled = captioner.extract(views, store, progress=True)
     unreadable.report(sum(map(len, wanted)))

@@ -30,7 +30,8 @@ class ImageMarks(Set[str]):
     def __init__(self, marks: Iterable[str] = ()) -> None:
         numbers = np.fromiter(map(_number, marks), np.uint64)
         numbers.sort()
-        self._numbers = moved(np.delete(numbers, np.flatnonzero(numbers[1:] == numbers[:-1])))
+        repeated = np.flatnonzero(numbers[1:] == numbers[:-1])
+        self._numbers = moved(np.delete(numbers, repeated) if len(repeated) else numbers)
 
     def __contains__(self, mark: object) -> bool:
         number = np.uint64(_number(str(mark)))

@@ -9,10 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .scratch_files import ScratchArray, pieces
 from .vocabulary import Vocabulary, teacher_forcing
 
 Ids = NDArray[np.int32]
 Positions = NDArray[np.int64]
+
+_COUNTED_AT_ONCE = 5_000
 
 
 class Batch(NamedTuple):
@@ -61,8 +64,11 @@ class CaptionBatches:
         self.features = features
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         self._tokens = vocabulary.encode_all(caption for group in captions for caption in group)
-        counts = np.fromiter(map(len, captions), np.int64, len(captions))
-        self._first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        first, total = ScratchArray(np.int64, [0]), 0
+        for counts in pieces(map(len, captions), _COUNTED_AT_ONCE):
+            first.append(total + np.cumsum(counts))
+            total += sum(counts)
+        self._first = first.mapped()
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from .caption_files import ReaderSpec, read_caption_file, read_captions
 from .caption_table import CaptionTable
 from .errors import DatasetError, UsageError, did_you_mean
-from .image_names import find_images, first_five, match_names
+from .image_names import find_images, first_five, match_numbers
 from .interfaces import StoredImage
+from .name_table import ChosenNames, NamedValues, NameTable, Numbers, restricted
 from .registry import Registry
-from .splits import check_splits, read_split, split_at_random
+from .splits import check_splits, read_split, read_split_names, split_at_random
 
 __all__ = ["Dataset", "read_caption_file", "read_captions", "read_split"]
 
@@ -26,7 +30,8 @@ class Dataset:
     """Captioned pictures and how they are split.
 
     A picture has the name of its file (or of its stored features), which may be spelt a little
-    otherwise than in the caption file; see `capframe.image_names.match_names`.
+    otherwise than in the caption file; see `capframe.image_names.match_names`. What is read from files is
+    looked up there when it is used: names, captions and splits take next to no memory, however many they are.
 
     Attributes:
         captions: picture name -> its captions; only pictures that are usable, in the file's order.
@@ -39,9 +44,9 @@ class Dataset:
 
     captions: Mapping[str, tuple[str, ...]]
     image_paths: Mapping[str, StoredImage | bytes] = field(default_factory=dict)
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    missing_images: tuple[str, ...] = ()
-    uncaptioned_images: tuple[str, ...] = ()
+    splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    missing_images: Sequence[str] = ()
+    uncaptioned_images: Sequence[str] = ()
     respelt_images: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -88,39 +93,49 @@ class Dataset:
         if dev_split is not None and train_split is None:
             raise UsageError(f"The dev split {dev_split} needs a train split: give both, or neither.")
         read = read_caption_file(captions, reader, registry)
-        captioned = read.captions
+        table = CaptionTable.of(read.captions)
+        captioned = table.names
         files = read.images if images is None else find_images(Path(images), captioned)
         looked_at = images is not None or bool(files)
-        present = {*files, *(names or ())} if looked_at or names is not None else set(captioned)
-        usable = match_names(captioned, sorted(present))
+        present = NameTable(chain(files, names or ())) if looked_at or names is not None else captioned
+        found = np.arange(len(captioned)) if present is captioned else match_numbers(captioned, present)
         split_files = {"train": train_split, "dev": dev_split}
-        named = {split: (path, read_split(path)) for split, path in split_files.items() if path is not None}
-        wanted = [name for _, pictures in named.values() for name in pictures]
-        wanted = list(match_names(wanted, captioned).values()) or list(captioned)
-        absent = [name for name in wanted if name not in usable]
-        if not usable or (looked_at and 2 * len(absent) > len(wanted)):
+        named = {
+            split: (path, read_split_names(path)) for split, path in split_files.items() if path is not None
+        }
+        wanted = match_numbers(chain.from_iterable(pictures for _, pictures in named.values()), captioned)
+        wanted = wanted[wanted >= 0] if (wanted >= 0).any() else np.arange(len(captioned))
+        absent = wanted[found[wanted] < 0]
+        if not (found >= 0).any() or (looked_at and 2 * len(absent) > len(wanted)):
             place = f"in {images or captions}" if looked_at else "among the stored features"
             raise DatasetError(
                 f"{len(absent)} of the {len(wanted)} pictures in {captions} are not {place}: "
-                f"{first_five(absent)}; found there: {first_five(sorted(present))}. "
+                f"{first_five(ChosenNames(captioned, absent))}; found there: "
+                f"{first_five(ChosenNames(present, present.in_order()))}. "
                 "Name the folder or feature store that belongs to this caption file."
             )
+        usable = np.flatnonzero(found >= 0)
+        respelt = {}
+        if present is not captioned:
+            pairs = zip(captioned.named(usable), present.named(found[usable]), strict=True)
+            respelt = {written: name for written, name in pairs if written != name}
+            table = table.chosen(usable, NameTable(present.named(found[usable])))
+        places = np.full(len(captioned), -1)
+        places[usable] = np.arange(len(usable))
         if named:
-            splits = check_splits(named, captioned, usable)
+            splits = check_splits(named, captioned, places)
         elif read.splits:
-            found = {
-                s: tuple(usable[name] for name in names if name in usable) for s, names in read.splits.items()
-            }
-            splits = {split: pictures for split, pictures in found.items() if pictures}
+            read_splits = {split: places[captioned.numbers(own)] for split, own in read.splits.items()}
+            splits = {split: own[own >= 0] for split, own in read_splits.items() if (own >= 0).any()}
         else:
-            splits = split_at_random(usable.values(), seed)
+            splits = split_at_random(table.names, seed)
         return cls(
-            captions=_renamed(captioned, usable),
-            image_paths={name: files[name] for name in usable.values() if name in files},
-            splits=splits,
-            missing_images=tuple(name for name in captioned if name not in usable),
-            uncaptioned_images=tuple(sorted(present.difference(usable.values()))),
-            respelt_images={written: name for written, name in usable.items() if written != name},
+            captions=table,
+            image_paths=_files_of(table.names, files),
+            splits={split: ChosenNames(table.names, numbers) for split, numbers in splits.items()},
+            missing_images=ChosenNames(captioned, np.flatnonzero(found < 0)),
+            uncaptioned_images=ChosenNames(present, _others(present, found[usable])),
+            respelt_images=respelt,
         )
 
     def __len__(self) -> int:
@@ -161,12 +176,19 @@ class Dataset:
         return "\n".join(lines) + "\n"
 
 
-def _renamed(
-    captions: Mapping[str, tuple[str, ...]], names: Mapping[str, str]
-) -> Mapping[str, tuple[str, ...]]:
-    if isinstance(captions, CaptionTable):
-        return captions.renamed(names)
-    return {names[name]: texts for name, texts in captions.items() if name in names}
+def _files_of(
+    names: NameTable, files: Mapping[str, StoredImage | bytes]
+) -> Mapping[str, StoredImage | bytes]:
+    complete = all(name in files for name in names)
+    return NamedValues(names, files.__getitem__) if complete else restricted(files, names)
+
+
+def _others(names: NameTable, numbers: Numbers) -> Numbers:
+    """Return the numbers of all names but some, in the order of the names."""
+    others = np.ones(len(names), bool)
+    others[numbers] = False
+    order = names.in_order() if others.any() else numbers
+    return order[others[order]]
 
 
 def _printable(name: str) -> str:

@@ -14,6 +14,7 @@ from .feature_filling import extract_features
 from .features import FeatureSource, FeatureStore
 from .image_views import views_of
 from .images import ImageSource
+from .name_table import restricted
 from .progress import track
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -85,8 +86,8 @@ def training_features(
 
 def training_views(
     composition: Composition, dataset: Dataset, readable: Container[str]
-) -> dict[str, ImageSource]:
+) -> Mapping[str, ImageSource]:
     """Return the further views of ``readable`` training pictures that ``training.views`` asks for."""
-    learnt = [name for name in dataset.splits.get("train", ()) if name in readable]
-    images = {name: dataset.image_paths[name] for name in learnt if name in dataset.image_paths}
-    return views_of(images, composition.training_options.views - 1)
+    paths, views = dataset.image_paths, composition.training_options.views - 1
+    learnt = (name for name in dataset.splits.get("train", ()) if name in readable)
+    return views_of(restricted(paths, learnt), views) if views else {}

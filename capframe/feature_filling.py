@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,9 @@ def extract_features(
         ImageError: a picture cannot be read and there is no ``on_bad_image``.
     """
     store = FeatureStore.create(store_path, source, dtype)
-    missing = {name: image for name, image in images.items() if name not in store}
-    done = len(images) - len(missing)
+    # A bit a picture, where the pictures themselves may be made only when they are asked for.
+    missing = np.fromiter((name not in store for name in images), bool)
+    done = len(images) - int(missing.sum())
 
     def advance(pictures: int) -> None:
         nonlocal done
@@ -63,11 +65,11 @@ def extract_features(
         advance(1)
 
     def remaining() -> Iterator[tuple[str, ImageSource]]:
-        for name, image in missing.items():
+        for name in compress(images, missing):
             if name in store:  # meanwhile, by another process
                 advance(1)
             else:
-                yield name, image
+                yield name, images[name]
 
     computed: list[tuple[list[str], NDArray[np.float32]]] = []
     advance(0)

@@ -8,7 +8,7 @@ number of processes may add parts, and one that is killed breaks nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import FeatureStoreError
 from .feature_parts import PATTERN, FeatureSource, StorageDtype, read_part, remove_leftovers, write_part
+from .name_table import NameTable
 
 __all__ = ["FeatureSource", "FeatureStore"]
 
@@ -33,7 +34,9 @@ class FeatureStore:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._index: dict[str, int] = {}
+        self._names = NameTable()
+        # Rows whose picture an earlier row has, each less the number of such rows before it.
+        self._repeated = np.empty(0, np.int64)
         self._files: set[Path] = set()
         self._parts: list[NDArray[Any]] = []
         self._starts: list[int] = [0]
@@ -91,13 +94,16 @@ class FeatureStore:
     @property
     def names(self) -> list[str]:
         """Names of the pictures, in the order in which they were stored."""
-        return list(self._index)
+        return list(self._names)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._index
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
     @property
     def part_files(self) -> list[Path]:
@@ -118,7 +124,8 @@ class FeatureStore:
 
         The features are a view of the mapped file: float32 or float16 ``[*feature_shape]``.
         """
-        for name, position in self._index.items():
+        for number, name in enumerate(self._names):
+            position = int(self._positions(np.asarray(number)))
             holder = int(np.searchsorted(self._starts, position, side="right")) - 1
             yield name, self._parts[holder][position - self._starts[holder]]
 
@@ -137,7 +144,7 @@ class FeatureStore:
                 f"The features of {len(names)} pictures must be an array "
                 f"{[len(names), *self.source.feature_shape]}, not {list(features.shape)}."
             )
-        if len(set(names)) != len(names) or any(name in self._index for name in names):
+        if len(set(names)) != len(names) or any(name in self._names for name in names):
             raise FeatureStoreError(f"Some of these pictures are stored already, or twice: {_some(names)}.")
         if not names:
             return
@@ -151,19 +158,27 @@ class FeatureStore:
             )
         self._append(write_part(self.path, self.source, names, numbers))
 
-    def positions(self, names: Sequence[str]) -> NDArray[np.int64]:
+    def positions(self, names: Iterable[str]) -> NDArray[np.int64]:
         """Look names up: int64 ``[N]`` for `gather_positions`, valid as long as this object lives.
 
         Raises:
             FeatureStoreError: pictures are missing; the message names the first five.
         """
-        missing = [name for name in dict.fromkeys(names) if name not in self._index]
+        missing: dict[str, None] = {}
+
+        def number(name: str) -> int:
+            found = self._names.number(name)
+            if found < 0:
+                missing[name] = None
+            return found
+
+        numbers = np.fromiter(map(number, names), np.int64)
         if missing:
             raise FeatureStoreError(
                 f"The feature store '{self.path}' has no features of {len(missing)} pictures "
-                f"({_some(missing)}); add them with 'capframe extract --images FOLDER --out {self.path}'."
+                f"({_some([*missing])}); add them with 'capframe extract --images FOLDER --out {self.path}'."
             )
-        return np.fromiter((self._index[name] for name in names), np.int64, len(names))
+        return self._positions(numbers)
 
     def gather(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Return the features of the named pictures, float32 ``[N, *feature_shape]``; see `positions`."""
@@ -192,10 +207,17 @@ class FeatureStore:
             )
         if part.names:
             # Of a picture that two processes have extracted, the first part counts.
-            for position, name in enumerate(part.names, self._starts[-1]):
-                self._index.setdefault(name, position)
+            before = len(self._names)
+            new = np.diff(np.maximum.accumulate([before - 1, *self._names.extend(part.names)])) > 0
+            repeated = self._starts[-1] + np.flatnonzero(~new)
+            earlier = len(self._repeated) + np.arange(len(repeated))
+            self._repeated = np.concatenate([self._repeated, repeated - earlier])
             self._parts.append(part.features)
             self._starts.append(self._starts[-1] + len(part.names))
+
+    def _positions(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return in which row the picture of each number is stored first, int64 ``[N]``."""
+        return numbers + np.searchsorted(self._repeated, numbers, side="right")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
@@ -36,6 +36,12 @@ _BEGINNINGS = {
 }
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _HUGE = "it would unpack to a huge size (a decompression bomb?)"
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is a picture by the ending of its name, and not hidden."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
 
 
 @contextmanager

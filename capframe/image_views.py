@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .name_table import NamedValues, NameTable
 
 if TYPE_CHECKING:
     from .images import ImageSource
@@ -64,10 +67,12 @@ def is_view(name: str) -> bool:
     return _VIEW.search(name) is not None
 
 
-def views_of(images: Mapping[str, ImageSource], views: int) -> dict[str, ImageSource]:
+def views_of(images: Mapping[str, ImageSource], views: int) -> Mapping[str, ImageSource]:
     """Return the views of pictures by their names: ``views`` of each, the pictures themselves not counted."""
-    return {
-        view_name(name, number): View(image, name, number)
-        for name, image in images.items()
-        for number in range(1, views + 1)
-    }
+    names = (view_name(name, number) for name in images for number in range(1, views + 1))
+    return NamedValues(NameTable(names), partial(_view, images))
+
+
+def _view(images: Mapping[str, ImageSource], name: str) -> View:
+    image, _, number = name.rpartition("#view")
+    return View(images[image], image, int(number))

@@ -17,8 +17,10 @@ from PIL import Image
 
 from .errors import DatasetError, ImageError, UsageError
 from .image_colours import UnknownRangeError, to_rgb
-from .image_files import ENDINGS, ImageFile, image_error, open_image, undecodable
+from .image_files import ENDINGS, ImageFile, image_error, is_image, open_image, undecodable
+from .image_names import files_of, walk
 from .image_views import View
+from .name_table import NameTable
 from .quiet_pillow import quiet_pillow
 
 __all__ = ["ENDINGS", "ImageSource", "iterate_batches", "list_images", "read_image"]
@@ -41,7 +43,7 @@ _LARGE = 2**25
 _decoding_large = threading.Lock()
 
 
-def list_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
+def list_images(folder: str | os.PathLike[str]) -> Mapping[str, Path]:
     """Find the pictures in a folder and the folders under it, by the ending of their names.
 
     Returns:
@@ -54,16 +56,12 @@ def list_images(folder: str | os.PathLike[str]) -> dict[str, Path]:
     root = Path(folder)
     if not root.is_dir():
         raise DatasetError(f"There is no folder '{root}': give the folder that holds the pictures.")
-    found = {
-        path.relative_to(root).as_posix(): path
-        for path in root.rglob("*")
-        if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
-    }
-    if not found:
+    found = NameTable(name for name in walk(root) if is_image(name) and (root / name).is_file())
+    if not len(found):
         raise DatasetError(
             f"The folder '{root}' holds no pictures; looked for files ending in {', '.join(sorted(ENDINGS))}."
         )
-    return dict(sorted(found.items()))
+    return files_of(root, NameTable(found.named(found.in_order())))
 
 
 def read_image(source: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import RunFolderError
 from .half_precision import halve_weights
+from .image_marks import ImageMarks
 from .model_weights import load_weights
 from .run_folder_checks import check_config, check_files
 
@@ -76,8 +76,8 @@ def check_free(path: Path, overwrite: bool) -> None:
         raise RunFolderError(f"{path} is not a run folder and will not be overwritten. Choose another name.")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all (UTF-8).
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text, given whole or in pieces, to a file: all of it or nothing (UTF-8).
 
     Raises:
         RunFolderError: it cannot be written.
@@ -85,7 +85,7 @@ def write_text(path: Path, text: str) -> None:
     aside = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         with aside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -204,20 +204,16 @@ def read_model(folder: Path, build: Callable[[], keras.Model]) -> keras.Model:
     return model
 
 
-def image_mark(name: str) -> str:
-    """Return a short hash of a picture's name: enough to know it again, too little to list the data."""
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
+def write_training_images(folder: Path, marks: ImageMarks) -> None:
+    """Record which pictures were trained on: a line each."""
+    write_text(folder / TRAINING_IMAGES, (f"{mark}\n" for mark in marks))
 
 
-def write_training_images(folder: Path, marks: Iterable[str]) -> None:
-    """Record which pictures were trained on: what `image_mark` gives for each, a line each."""
-    write_text(folder / TRAINING_IMAGES, "".join(f"{mark}\n" for mark in sorted(marks)))
-
-
-def read_training_images(folder: Path) -> frozenset[str]:
+def read_training_images(folder: Path) -> ImageMarks:
     """Return the marks of the pictures that the run was trained on."""
     path = folder / TRAINING_IMAGES
     try:
-        return frozenset(path.read_text(encoding="ascii").split())
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="ascii") as file:
+            return ImageMarks(mark for line in file for mark in line.split())
+    except (OSError, ValueError, OverflowError) as error:
         raise RunFolderError(f"{path} cannot be read: {error}. Copy the run folder anew.") from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from .errors import DatasetError, UsageError
-from .image_names import first_five, match_names
-from .text_files import read_text
+from .image_names import first_five, match_numbers
+from .name_table import ChosenNames, NameTable, Numbers
+from .text_files import read_lines
 
 PathLike = str | os.PathLike[str]
 
@@ -19,55 +21,64 @@ def read_split(path: PathLike) -> tuple[str, ...]:
     Raises:
         DatasetError: the file cannot be read, is empty, or has a name twice; cites file and line.
     """
-    lines: dict[str, int] = {}
-    for number, line in enumerate(io.StringIO(read_text(path), newline=None), start=1):
-        name = line.strip()
-        if name in lines:
-            raise DatasetError(f"{path}, line {number}: '{name}' is in line {lines[name]} too. Remove one.")
-        if name:
-            lines[name] = number
-    if not lines:
+    return tuple(read_split_names(path))
+
+
+def read_split_names(path: PathLike) -> NameTable:
+    """Return what `read_split` does as a table."""
+    names = NameTable()
+    for line, name in _names_of(path):
+        if name in names:
+            first = next(number for number, other in _names_of(path) if other == name)
+            raise DatasetError(f"{path}, line {line}: '{name}' is in line {first} too. Remove one.")
+        names.extend([name])
+    if not len(names):
         raise DatasetError(f"{path} holds no picture names. Write one name per line.")
-    return tuple(lines)
+    return names
+
+
+def _names_of(path: PathLike) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(read_lines(path, "utf-8"), start=1):
+        if name := line.strip():
+            yield number, name
 
 
 def check_splits(
-    named: Mapping[str, tuple[PathLike, tuple[str, ...]]],
-    captioned: Collection[str],
-    usable: Mapping[str, str],
-) -> dict[str, tuple[str, ...]]:
-    """Return the usable pictures of each split, under the names of their files.
+    named: Mapping[str, tuple[PathLike, NameTable]], captioned: NameTable, usable: Numbers
+) -> dict[str, Numbers]:
+    """Return the numbers of the usable pictures of each split.
 
     Args:
         named: split -> where it was read from, and the names in it, in order.
-        captioned: names of all pictures that have captions.
-        usable: name of a picture that has captions and was found -> name of its file.
+        captioned: names of all pictures that have captions, N.
+        usable: number among the usable pictures of each that has captions, int64 ``[N]``; -1 where it was
+            not found.
 
     Raises:
         DatasetError: a split names pictures without captions, or none that was found, or two overlap.
     """
-    splits: dict[str, tuple[str, ...]] = {}
-    owners: dict[str, PathLike] = {}
+    splits: dict[str, Numbers] = {}
+    owners = np.full(len(captioned), -1, np.int8)
     for split, (path, pictures) in named.items():
-        known = match_names(pictures, captioned)
-        unknown = [name for name in pictures if name not in known]
-        if unknown:
+        known = match_numbers(pictures, captioned)
+        if (known < 0).any():
+            unknown = ChosenNames(pictures, np.flatnonzero(known < 0))
             what = f"{path} names {len(unknown)} without captions: {first_five(unknown)}."
             raise DatasetError(f"{what} Add captions for them, or remove them from the split.")
-        names = [known[name] for name in pictures]
-        shared = [name for name in names if name in owners]
-        if shared:
-            what = f"{path} and {owners[shared[0]]} share {len(shared)}: {first_five(shared)}."
+        shared = known[owners[known] >= 0]
+        if len(shared):
+            other, _ = list(named.values())[owners[shared[0]]]
+            what = f"{path} and {other} share {len(shared)}: {first_five(ChosenNames(captioned, shared))}."
             raise DatasetError(f"{what} Keep each picture in one split only.")
-        owners.update(dict.fromkeys(names, path))
-        splits[split] = tuple(usable[name] for name in names if name in usable)
-        if not splits[split]:
+        owners[known] = len(splits)
+        splits[split] = usable[known][usable[known] >= 0]
+        if not len(splits[split]):
             raise DatasetError(f"{path} names no picture that was found: {first_five(pictures)}.")
     return splits
 
 
-def split_at_random(names: Iterable[str], seed: int) -> dict[str, tuple[str, ...]]:
-    """Split 80 % train, 10 % dev, 10 % test; fewer than three pictures are all for training.
+def split_at_random(names: NameTable, seed: int) -> dict[str, Numbers]:
+    """Split 80 % train, 10 % dev, 10 % test, by number; fewer than three pictures are all for training.
 
     The same names and seed give the same split, whatever the order of the names, which each split keeps.
 
@@ -76,13 +87,11 @@ def split_at_random(names: Iterable[str], seed: int) -> dict[str, tuple[str, ...
     """
     if not 0 <= seed < 2**32:
         raise UsageError(f"The seed of a random split is a whole number from 0 to 2**32 - 1, not {seed}.")
-    in_order = tuple(names)
-    if len(in_order) < 3:
-        return {"train": in_order}
+    if len(names) < 3:
+        return {"train": np.arange(len(names))}
     from sklearn.model_selection import train_test_split
 
-    tenth = max(1, round(len(in_order) / 10))
-    train, rest = train_test_split(sorted(in_order), test_size=2 * tenth, random_state=seed)
+    tenth = max(1, round(len(names) / 10))
+    train, rest = train_test_split(names.in_order(), test_size=2 * tenth, random_state=seed)
     dev, test = train_test_split(rest, test_size=tenth, random_state=seed)
-    members = {"train": set(train), "dev": set(dev), "test": set(test)}
-    return {split: tuple(name for name in in_order if name in chosen) for split, chosen in members.items()}
+    return {"train": np.sort(train), "dev": np.sort(dev), "test": np.sort(test)}

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from .dataset import Dataset
 from .errors import FeatureStoreError, RunFolderError, TrainingError, UsageError
 from .feature_parts import FeatureSource
 from .features import FeatureStore
+from .image_marks import ImageMarks, image_mark
 from .image_views import view_name
 from .registry import Component
-from .samples import caption_samples
+from .samples import SAMPLES, caption_samples
 from .search import Search
 from .training import Logs, fit
 from .training_batches import training_batches
@@ -48,11 +50,11 @@ class Trained:
     vocabulary: Vocabulary
     source: FeatureSource
     history: list[Logs]
-    training_images: frozenset[str]
+    training_images: ImageMarks
 
     def saw(self, image: str) -> bool:
         """Whether the picture of this name was trained on."""
-        return run_folder.image_mark(image) in self.training_images
+        return image_mark(image) in self.training_images
 
     def checked_extractor(self, component: Component[Any]) -> FeatureExtractor:
         """Return the feature extractor to caption with.
@@ -177,7 +179,7 @@ def train(
         if on_epoch is not None:
             on_epoch(history[-1])
 
-    shown = list(clean.get("dev") or clean["train"])
+    shown = list(islice(clean.get("dev") or clean["train"], SAMPLES))
     samples = caption_samples(
         Search(composition.decoder.value, model), vocabulary, store, names=shown, pictures=dataset.image_paths
     )
@@ -200,9 +202,8 @@ def train(
     # Without the optimiser's state, which the model took on for training, the file is a third as large.
     bare = composition.decoder.value.build(store.source.feature_shape, len(vocabulary))
     bare.set_weights(model.get_weights())
-    marks = frozenset(map(run_folder.image_mark, clean["train"]))
-    if start is not None:
-        marks |= start.training_images
+    before = start.training_images if start is not None else ()
+    marks = ImageMarks(chain(before, map(image_mark, clean["train"])))
     return Trained(bare, vocabulary, store.source, history, marks)
 
 

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from .batches import CaptionBatches
 from .features import FeatureStore
 from .image_views import view_name
+from .scratch_files import ScratchArray, pieces
 from .self_critical import PictureBatches
 from .training_options import TrainingOptions
 from .vocabulary import Vocabulary
 
 Batches = CaptionBatches | PictureBatches
+
+_FOUND_AT_ONCE = 5_000
 
 
 def training_batches(
@@ -55,7 +58,11 @@ def _batches(
     validation: bool,
 ) -> Batches:
     views = 1 if validation else options.views
-    positions = store.positions([view_name(image, view) for view in range(views) for image in captions])
+    names = (view_name(image, view) for view in range(views) for image in captions)
+    found = ScratchArray(np.int64)
+    for piece in pieces(names, _FOUND_AT_ONCE):
+        found.append(store.positions(piece))
+    positions = found.mapped()
     texts, size, seed = captions.values(), options.batch_size, options.seed
 
     def features(pictures: NDArray[np.int64]) -> NDArray[np.float32]:

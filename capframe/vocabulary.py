@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .caption_table import mapped
 from .errors import UsageError, VocabularyError
+from .scratch_files import ScratchArray, pieces
 
 PAD, UNK, START, END = range(4)
 SPECIAL_WORDS = ("<pad>", "<unk>", "<start>", "<end>")
@@ -152,15 +150,17 @@ class Vocabulary:
 
     def encode_all(self, captions: Iterable[str]) -> RaggedTokens:
         """Encode N captions into two arrays, see `RaggedTokens`."""
-        get, lengths, remaining = self._caption_ids.get, array("q", [0]), iter(captions)
+        get, total = self._caption_ids.get, 0
+        tokens, offsets = ScratchArray(np.int32), ScratchArray(np.int64, [0])
         # Words of millions of captions are not held at once, nor their ids in memory of its own.
-        with tempfile.TemporaryFile() as file:
-            while word_lists := [caption.split() for caption in islice(remaining, _ENCODED_AT_ONCE)]:
-                counts = [len(words) for words in word_lists]
-                ids = (get(word, UNK) for word in chain.from_iterable(word_lists))
-                file.write(np.fromiter(ids, np.int32, count=sum(counts)).data)
-                lengths.extend(counts)
-            return mapped(file, np.int32), np.cumsum(np.asarray(lengths))
+        for piece in pieces(captions, _ENCODED_AT_ONCE):
+            word_lists = [caption.split() for caption in piece]
+            ends = total + np.cumsum([len(words) for words in word_lists])
+            ids = (get(word, UNK) for word in chain.from_iterable(word_lists))
+            tokens.append(np.fromiter(ids, np.int32, count=int(ends[-1]) - total))
+            offsets.append(ends)
+            total = int(ends[-1])
+        return tokens.mapped(), offsets.mapped()
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the words of ``ids`` up to ``<end>``, without ``<pad>`` and ``<start>``.

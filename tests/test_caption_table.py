@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from capframe.batches import CaptionBatches
 from capframe.caption_table import CaptionTable
 from capframe.errors import DatasetError
+from capframe.name_table import NameTable
 from capframe.text_files import read_lines
 from capframe.vocabulary import Vocabulary
 
@@ -40,7 +41,10 @@ def test_captions_of_a_picture_need_not_follow_each_other() -> None:
 
 def test_renamed_pictures_keep_their_captions_and_order() -> None:
     table = CaptionTable([("a", ["1"]), ("b", ["2"]), ("c", ["3", "4"])])
-    assert list(table.renamed({"c": "C", "a": "A"}).items()) == [("A", ("1",)), ("C", ("3", "4"))]
+    assert list(table.chosen(np.array([0, 2]), NameTable(["A", "C"])).items()) == [
+        ("A", ("1",)),
+        ("C", ("3", "4")),
+    ]
     assert list(table) == ["a", "b", "c"]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from capframe import run_folder
 from capframe.errors import RunFolderError
+from capframe.image_marks import ImageMarks, image_mark
 
 RECORD = {"name": "some", "options": {}, "package": "capframe", "version": "1.0"}
 CONFIG: dict[str, Any] = {
@@ -267,8 +268,11 @@ def test_a_damaged_model_is_named(tmp_path: Path, damage: str, message: str) -> 
 
 
 def test_training_pictures_are_recorded_without_their_names(tmp_path: Path) -> None:
-    marks = frozenset(map(run_folder.image_mark, ["b.jpg", "a.jpg", "Ü.jpg"]))
+    marks = ImageMarks(map(image_mark, ["b.jpg", "a.jpg", "Ü.jpg", "a.jpg"]))
+    assert marks == set(map(image_mark, ["a.jpg", "b.jpg", "Ü.jpg"]))
     run_folder.write_training_images(tmp_path, marks)
     assert "jpg" not in (tmp_path / "training_images.txt").read_text()
     assert run_folder.read_training_images(tmp_path) == marks
-    assert run_folder.image_mark("c.jpg") not in marks
+    assert list(marks) == sorted(map(image_mark, ["b.jpg", "a.jpg", "Ü.jpg"]))
+    assert image_mark("Ü.jpg") in marks
+    assert image_mark("c.jpg") not in marks

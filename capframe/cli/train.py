@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..name_table import restricted
 from ..recipes import RECIPES
 from .arguments import (
     CAPTIONS,
@@ -176,7 +177,7 @@ def train_run(
         train_split=train_split,
         dev_split=dev_split,
         seed=options.seed,
-        names=FeatureStore(store).names if images is None and FeatureStore.exists(store) else None,
+        names=FeatureStore(store) if images is None and FeatureStore.exists(store) else None,
         reader=settings.reader,
         registry=registry,
     )
@@ -193,8 +194,7 @@ def train_run(
     )
     if dataset.image_paths:
         stored = _extract(captioner, dataset, store)
-        paths = {name: path for name, path in dataset.image_paths.items() if name in stored}
-        dataset = replace(dataset, image_paths=paths)
+        dataset = replace(dataset, image_paths=restricted(dataset.image_paths, stored))
     keep_when_interrupted(
         f"features in {store}, the epochs so far in {unfinished(out)}. "
         "Type the same command with --resume to go on after the last finished epoch."
@@ -217,13 +217,13 @@ def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStor
     """Fill the store with what training looks at; pictures that cannot be read are told of and left out."""
     from ..extraction import training_views
 
-    wanted = [name for split in ("train", "dev") for name in dataset.splits.get(split, ())]
+    wanted = [dataset.splits.get(split, ()) for split in ("train", "dev")]
     unreadable = Unreadable()
-    paths = {name: dataset.image_paths[name] for name in wanted if name in dataset.image_paths}
+    paths = restricted(dataset.image_paths, (name for own in wanted for name in own))
     filled = captioner.extract(paths, store, progress=True, on_bad_image=unreadable)
     if views := training_views(captioner.composition, dataset, filled):
         filled = captioner.extract(views, store, progress=True)
-    unreadable.report(len(wanted))
+    unreadable.report(sum(map(len, wanted)))
     remark(f"Features: {store}, by {filled.source}. They stay there; --features uses them again.")
     return filled
 

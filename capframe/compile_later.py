@@ -42,11 +42,11 @@ class CompileLater:
             lambda spec, value: tf.convert_to_tensor(value, spec.dtype), self._signature, list(arguments)
         )
         if pictures == 1:
-            if first:
-                return self._function(*tensors)
             # A scalar that is the size of an array is a constant to XLA, which compiles for each value.
             self._singles[arguments[1:]] += 1
-            if self.xla and self._singles[arguments[1:]] >= SINGLES_BEFORE_XLA:
+            if first:
+                return self._function(*tensors)
+            if self.xla and self._singles[arguments[1:]] > SINGLES_BEFORE_XLA:
                 try:
                     return self._compiled_by_xla(*tensors)
                 # A decoder may do what XLA has no code for; TensorFlow says so in many ways.

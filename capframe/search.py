@@ -84,7 +84,8 @@ class SearchOptions:
 class Search:
     """Searches captions with one decoder, or with several; compiles once for each beam width.
 
-    The first picture on its own is searched without compiling, see `capframe.compile_later`.
+    The first picture on its own is searched without compiling, and single pictures that come again and again
+    by XLA; see `capframe.compile_later`.
 
     Several average their probabilities of each word.
 

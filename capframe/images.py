@@ -6,8 +6,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -119,19 +120,25 @@ def iterate_batches(
         ImageError: a picture is bad and there is no ``on_error``.
     """
     waiting = iter(images.items() if isinstance(images, Mapping) else images)
-    ahead: deque[tuple[str, Future[NDArray[np.uint8]]]] = deque()
+    ahead: deque[tuple[str, Callable[[], NDArray[np.uint8]]]] = deque()
     names: list[str] = []
     arrays: list[NDArray[np.uint8]] = []
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), thread_name_prefix="capframe-images")
+    single = isinstance(images, Mapping) and len(images) == 1
+
+    def begin(image: ImageSource) -> Callable[[], NDArray[np.uint8]]:
+        # With one picture there is nothing to do meanwhile, and starting a thread takes half as long as it.
+        return partial(read_image, image, size) if single else pool.submit(read_image, image, size).result
+
     try:
         while True:
             while len(ahead) < 2 * batch_size and (item := next(waiting, None)) is not None:
-                ahead.append((item[0], pool.submit(read_image, item[1], size)))
+                ahead.append((item[0], begin(item[1])))
             if not ahead:
                 break
-            name, future = ahead.popleft()
+            name, result = ahead.popleft()
             try:
-                arrays.append(future.result())
+                arrays.append(result())
             except ImageError as error:
                 if on_error is None:
                     raise

@@ -91,7 +91,8 @@ class Decoder(Protocol):
         """Go one word further: ``tokens`` int32 ``[B]`` -> (logits float32 ``[B, V]``, next state).
 
         Stepping over a caption gives the logits of ``build``'s model to 1e-4. Search compiles it, and runs it
-        eagerly for the first picture alone.
+        eagerly for the first picture alone. For single pictures that come again and again the batch has a
+        known size, and XLA compiles the step if it can.
         """
         ...
 

@@ -84,7 +84,8 @@ class SearchOptions:
 class Search:
     """Searches captions with one decoder, or with several; compiles once for each beam width.
 
-    The first picture on its own is searched without compiling, see `capframe.compile_later`.
+    The first picture on its own is searched without compiling, and single pictures that come again and again
+    by XLA; see `capframe.compile_later`.
 
     Several average their probabilities of each word.
 
@@ -167,10 +168,14 @@ def _compile(members: Sequence[tuple[Decoder, keras.Model]], beam: int, block_re
     def search(features: Any, max_words: Any, min_words: Any, length_penalty: Any) -> Any:
         rules = Rules(beam, block_repeats, max_words, min_words, length_penalty)
 
+        # One picture has no neighbours that would wait for it, and XLA needs sizes that do not change.
+        single = features[0].shape[0] == 1
+
         def step(loop: Loop) -> tuple[Loop]:
             gains, states = _step(members, tf.reshape(loop.last, [-1]), loop.states)
             continued = rules.ranked(gains, loop)
-            return (rules.without_done(rules.grown(rules.closed(loop, *continued), states, *continued)),)
+            grown = rules.grown(rules.closed(loop, *continued), states, *continued)
+            return (grown if single else rules.without_done(grown),)
 
         def unfinished(loop: Loop) -> Any:
             return (loop.t <= max_words) & ~tf.reduce_all(rules.done(loop))
@@ -181,11 +186,11 @@ def _compile(members: Sequence[tuple[Decoder, keras.Model]], beam: int, block_re
         both = zip(members, features, strict=True)
         states = tuple(decoder.start(model, own) for (decoder, model), own in both)
         begin = rules.begin(tf.shape(features[0])[0], states)
-        shapes = tf.nest.map_structure(any_batch, (begin,))
+        shapes = None if single else tf.nest.map_structure(any_batch, (begin,))
         (end,) = tf.while_loop(unfinished, step, (begin,), shape_invariants=shapes)
         return rules.with_results(end, tf.range(tf.size(end.places)))
 
-    return CompileLater(search, signature)
+    return CompileLater(search, signature, xla=True)
 
 
 def _step(members: Sequence[tuple[Decoder, keras.Model]], last: Any, states: Any) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capframe import PluginManager, Registry
+from capframe.compile_later import SINGLES_BEFORE_XLA
 from capframe.errors import OptionError, UsageError
 from capframe.search import Search, SearchOptions
 from capframe.vocabulary import END, PAD, START, UNK
@@ -343,15 +344,49 @@ def test_the_first_picture_alone_is_captioned_as_it_is_compiled(beam: int, seed:
     np.testing.assert_allclose(score, scores[:1], atol=1e-5)
 
 
-def test_the_weights_of_the_moment_are_used() -> None:
+DECODERS: dict[str, dict[str, Any]] = {
+    "add-merge": {"units": 6, "embedding_size": 5},
+    "show-attend-tell": {"units": 6, "embedding_size": 5, "attention_size": 4},
+    "transformer": {"layers": 2, "width": 8, "heads": 2, "feed_forward": 12, "max_words": 9},
+}
+
+
+@cache
+def searched_with(name: str) -> Search:
+    """Return a search over a small random decoder of this name, which sees grids."""
+    decoder = Registry(PluginManager(disabled={"*"})).create("decoder", name, DECODERS[name]).value
+    model = decoder.build((2, 3), WORDS)
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(0, 0.8, weight.shape) for weight in model.get_weights()])
+    return Search(decoder, model)
+
+
+@pytest.mark.parametrize(("beam", "block_repeats"), [(1, 0), (3, 0), (5, 2)])
+@pytest.mark.parametrize("name", DECODERS)
+def test_single_pictures_that_come_again_and_again_find_the_same_by_xla(
+    name: str, beam: int, block_repeats: int
+) -> None:
+    search, options = searched_with(name), SearchOptions(beam, max_words=6, block_repeats=block_repeats)
+    expected = check_against_reference(search, grids_of(0), options)
+    for _ in range(SINGLES_BEFORE_XLA):
+        check_against_reference(search, grids_of(0)[:1], options)
+    for place in range(PICTURES):
+        assert check_against_reference(search, grids_of(0)[place : place + 1], options) == [expected[place]]
+    assert len(set(map(tuple, expected))) > 1
+    assert all(compiled.xla for compiled in search._compiled.values()), "else XLA was not used"
+
+
+@pytest.mark.parametrize("pictures", [PICTURES, 1])
+def test_the_weights_of_the_moment_are_used(pictures: int) -> None:
     search = searched(0)
     weights = search.model.get_weights()
     options = SearchOptions(1, max_words=6, min_words=0)
-    before, _ = search(features_of(0), options)
+    for _ in range(SINGLES_BEFORE_XLA + 2):
+        before, _ = search(features_of(0)[:pictures], options)
     *others, last = weights
     try:
         search.model.set_weights([*others, last + 30.0 * (np.arange(WORDS) == END)])
-        after, _ = search(features_of(0), options)
+        after, _ = search(features_of(0)[:pictures], options)
     finally:
         search.model.set_weights(weights)
     assert before.any()

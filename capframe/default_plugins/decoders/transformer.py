@@ -112,7 +112,8 @@ class Transformer:
         with tf.control_dependencies([within] if within is not None else []):
             hidden = words.at(tokens, place)
         here = tf.stack([tf.range(tf.size(place)), place], axis=1)
-        known = tf.reduce_max(place) + 1  # what is still empty need not be looked at
+        # What is still empty need not be looked at. XLA, which compiles for a batch of one size, cannot cut.
+        known = self.max_words + 1 if place.shape[0] is not None else tf.reduce_max(place) + 1
         seen = tf.sequence_mask(place + 1, known)
         memories = []
         for block, before, picture in zip(self._blocks(model), state["words"], state["picture"], strict=True):

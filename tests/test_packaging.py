@@ -49,6 +49,7 @@ FLOORS = (
         "compile_later",
         "beam_search",
         "search",
+        "adam_steps",
         "weight_averaging",
         "word_dropout",
         "sampling",

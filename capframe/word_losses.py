@@ -73,7 +73,9 @@ def _cross_entropy(targets: Any, hidden: Any, kernel: Any, bias: Any) -> Any:
         def gradient(upstream: Any) -> tuple[Any, Any, Any]:
             # By the logits it is upstream * (probabilities - one-hot targets).
             size = tf.shape(bias)[0]
-            rows = tf.transpose(kernel)
+            # Turned before the product, which is then faster: but for `ensure_shape`, TensorFlow would join
+            # the two.
+            rows = tf.ensure_shape(tf.transpose(kernel), [None, None])
             weighted = upstream[:, None] * hidden
             by_hidden = tf.matmul(probabilities, rows) - tf.gather(rows, targets)
             by_kernel = tf.matmul(weighted, probabilities, transpose_a=True)

@@ -53,6 +53,7 @@ FLOORS = (
         "compile_later",
         "beam_search",
         "search",
+        "adam_steps",
         "weight_averaging",
         "word_dropout",
         "sampling",

@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+_OPENS = (tf.sigmoid, tf.sigmoid, tf.tanh, tf.sigmoid)
+
 
 def pack(tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Put the words of captions in the order in which `packed_lstm` takes them.
@@ -37,84 +39,99 @@ def packed_lstm(words: tf.Tensor, sizes: tf.Tensor, cell: Any) -> tf.Tensor:
         sizes: as `pack` gives them; those at the end may be 0.
         cell: of a Keras LSTM with its usual activations.
     """
-    # tanh x = 2 sigmoid 2x - 1, so that all four gates can go through one sigmoid.
-    double = tf.repeat([1.0, 1.0, 2.0, 1.0], cell.units)
-    gates = tf.matmul(words, cell.kernel * double) + cell.bias * double
-    return _recurrence(gates, cell.recurrent_kernel * double, tf.boolean_mask(sizes, sizes > 0))
+    # Each gate on its own: four small products at once are done sooner than one that waits for all its parts.
+    kernels = tf.split(cell.kernel.value, 4, axis=1)
+    gates = [
+        tf.matmul(words, kernel) + bias
+        for kernel, bias in zip(kernels, tf.split(cell.bias.value, 4), strict=True)
+    ]
+    recurrent_kernels = tf.split(cell.recurrent_kernel.value, 4, axis=1)
+    return _recurrence(*gates, *recurrent_kernels, tf.boolean_mask(sizes, sizes > 0))
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
-def _recurrence(gates: tf.Tensor, kernel: tf.Tensor, sizes: tf.Tensor) -> Any:
-    """Run the recurrence: ``gates`` ``[W, 4 units]`` of the words alone -> hidden states ``[W, units]``.
+def _recurrence(*arrays: tf.Tensor) -> Any:
+    """Run the recurrence over the gates of the words alone -> hidden states ``[W, units]``.
 
-    The third gate, and its part of the kernel, are doubled.
+    Args:
+        arrays: four gates ``[W, units]`` (enter, forget, new, out), four kernels ``[units, units]``, and the
+            sizes, int32 ``[T]``.
     """
-    units, steps, first = kernel.shape[0], tf.shape(sizes)[0], sizes[0]
+    gates, kernels, sizes = arrays[:4], arrays[4:8], arrays[8]
+    units, steps, first = kernels[0].shape[0], tf.shape(sizes)[0], sizes[0]
     starts = tf.cumsum(sizes, exclusive=True)
     unknown, states = tf.TensorShape(None), tf.TensorShape([None, units])
 
-    def array(width: int) -> tf.TensorArray:
-        return tf.TensorArray(tf.float32, steps, infer_shape=False, element_shape=[None, width])
+    def written(count: int) -> list[tf.TensorArray]:
+        return [
+            tf.TensorArray(tf.float32, steps, infer_shape=False, element_shape=[None, units])
+            for _ in range(count)
+        ]
 
-    def forward(t: Any, hidden: Any, cell: Any, *arrays: Any) -> Any:
+    def write(t: Any, into: Any, values: Any) -> list[tf.TensorArray]:
+        return [array.write(t, value) for array, value in zip(into, values, strict=True)]
+
+    def forward(t: Any, hidden: Any, cell: Any, *into: Any) -> Any:
         size, rows = sizes[t], slice(starts[t], starts[t] + sizes[t])
-        opened = tf.sigmoid(gates[rows] + tf.matmul(hidden[:size], kernel))
-        enter, forget, new, out = tf.split(opened, 4, axis=1)
-        cell = forget * cell[:size] + enter * (2 * new - 1)
+        hidden = hidden[:size]
+        enter, forget, new, out = opened = [
+            opens(gate[rows] + tf.matmul(hidden, kernel))
+            for opens, gate, kernel in zip(_OPENS, gates, kernels, strict=True)
+        ]
+        cell = forget * cell[:size] + enter * new
         hidden = out * tf.tanh(cell)
-        values = (hidden, cell, opened)
-        return (
-            t + 1,
-            hidden,
-            cell,
-            *(into.write(t, value) for into, value in zip(arrays, values, strict=True)),
-        )
+        return t + 1, hidden, cell, *write(t, into, (hidden, cell, *opened))
 
     zeros = tf.zeros((first, units))
-    _, _, _, *arrays = tf.while_loop(
+    _, _, _, *filled = tf.while_loop(
         lambda t, *_: t < steps,
         forward,
-        (0, zeros, zeros, array(units), array(units), array(4 * units)),
-        shape_invariants=(tf.TensorShape([]), states, states, *[unknown] * 3),
+        (0, zeros, zeros, *written(6)),
+        shape_invariants=(tf.TensorShape([]), states, states, *[unknown] * 6),
     )
-    hidden_states = arrays[0].concat()
+    hidden_states = filled[0].concat()
 
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
-        cells, opened = arrays[1].concat(), arrays[2].concat()
-        enter, forget, new, out = tf.split(opened, 4, axis=1)
-        new = 2 * new - 1
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        cells, enter, forget, new, out = (array.concat() for array in filled[1:])
         before = tf.range(first, tf.shape(cells)[0]) - tf.repeat(sizes[:-1], sizes[1:])
         cells_before = tf.pad(tf.gather(cells, before), [[first, 0], [0, 0]])
         squashed = tf.tanh(cells)
         # All that does not wait for the later words is computed at once.
-        slopes = tf.concat(
-            [
-                new * enter * (1 - enter),
-                cells_before * forget * (1 - forget),
-                enter * (1 - new * new) / 2,
-                squashed * out * (1 - out),
-            ],
-            axis=1,
+        slopes = (
+            new * enter * (1 - enter),
+            cells_before * forget * (1 - forget),
+            enter * (1 - new * new),
+            squashed * out * (1 - out),
         )
         through = out * (1 - squashed * squashed)
-        turned = tf.transpose(kernel)
 
-        def backward(t: Any, by_hidden: Any, by_cell: Any, into: Any) -> Any:
+        def backward(t: Any, by_hidden: Any, by_cell: Any, *into: Any) -> Any:
             size, rows = sizes[t], slice(starts[t], starts[t] + sizes[t])
             ended = [[0, size - tf.shape(by_hidden)[0]], [0, 0]]
             by_hidden = upstream[rows] + tf.pad(by_hidden, ended)
             by_cell = tf.pad(by_cell, ended) + by_hidden * through[rows]
-            by_gates = tf.concat([by_cell, by_cell, by_cell, by_hidden], axis=1) * slopes[rows]
-            return t - 1, tf.matmul(by_gates, turned), by_cell * forget[rows], into.write(t, by_gates)
+            by_gates = [
+                by_state * slope[rows]
+                for by_state, slope in zip((by_cell, by_cell, by_cell, by_hidden), slopes, strict=True)
+            ]
+            by_hidden = tf.add_n(
+                [
+                    tf.matmul(by_gate, kernel, transpose_b=True)
+                    for by_gate, kernel in zip(by_gates, kernels, strict=True)
+                ]
+            )
+            return t - 1, by_hidden, by_cell * forget[rows], *write(t, into, by_gates)
 
         none = tf.zeros((0, units))
-        *_, by_gates = tf.while_loop(
+        _, _, _, *filled_back = tf.while_loop(
             lambda t, *_: t >= 0,
             backward,
-            (steps - 1, none, none, array(4 * units)),
-            shape_invariants=(tf.TensorShape([]), states, states, unknown),
+            (steps - 1, none, none, *written(4)),
+            shape_invariants=(tf.TensorShape([]), states, states, *[unknown] * 4),
         )
-        by_gates = by_gates.concat()
-        return by_gates, tf.matmul(tf.gather(hidden_states, before), by_gates[first:], transpose_a=True), None
+        by_gates = [array.concat() for array in filled_back]
+        hidden_before = tf.gather(hidden_states, before)
+        by_kernels = [tf.matmul(hidden_before, by_gate[first:], transpose_a=True) for by_gate in by_gates]
+        return *by_gates, *by_kernels, None
 
     return hidden_states, gradient

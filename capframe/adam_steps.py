@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
-
-_INSIDES = ("update_step", "_get_variable_index", "_momentums", "_velocities")
+_INSIDES = ("_get_variable_index", "_momentums", "_velocities")
 
 
 def fuse_adam(optimizer: keras.optimizers.Optimizer) -> None:
@@ -22,16 +21,15 @@ def fuse_adam(optimizer: keras.optimizers.Optimizer) -> None:
     """
     import keras
 
-    known = all(hasattr(optimizer, name) for name in _INSIDES)
-    adam = type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW)
-    if adam and known and not optimizer.amsgrad:
+    if type(optimizer) in (keras.optimizers.Adam, keras.optimizers.AdamW) and not optimizer.amsgrad:
         optimizer.update_step = MethodType(_update_step, optimizer)
 
 
 def _update_step(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
     import tensorflow as tf
 
-    if isinstance(gradient, tf.IndexedSlices):
+    known = all(hasattr(optimizer, name) for name in _INSIDES)
+    if isinstance(gradient, tf.IndexedSlices) or not known:
         # Of rows that are named twice (words of an embedding) Keras adds the squares, not the derivatives.
         type(optimizer).update_step(optimizer, gradient, variable, learning_rate)
         return

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .adam_steps import fuse_adam
 from .batches import epoch_order
 from .caption_rewards import CiderReward
 from .interfaces import TeacherForcing
@@ -140,7 +139,6 @@ def compile_policy_step(model: keras.Model, decoder: object = None) -> Callable[
         return loss
 
     model.optimizer.build(model.trainable_variables)
-    fuse_adam(model.optimizer)
     compiled: Callable[..., Any] = step
     return compiled
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .adam_steps import fuse_adam
 from .batches import CaptionBatches
 from .errors import TrainingError
 from .interfaces import TeacherForcing
@@ -92,7 +91,6 @@ def compile_steps(
         return losses(batch, training=False)
 
     model.optimizer.build(model.trainable_variables)
-    fuse_adam(model.optimizer)
     return train, validate
 
 

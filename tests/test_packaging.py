@@ -53,7 +53,6 @@ FLOORS = (
         "compile_later",
         "beam_search",
         "search",
-        "adam_steps",
         "weight_averaging",
         "word_dropout",
         "sampling",

@@ -281,4 +281,4 @@ def test_finding_plugins_and_listing_names_does_not_import_tensorflow() -> None:
         check=True,
         env={"PATH": "", DISABLED_VARIABLE: "*"},
     )
-    assert ran.stdout == "12\n[]\n"
+    assert ran.stdout == "13\n[]\n"

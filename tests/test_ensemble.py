@@ -24,6 +24,7 @@ from capframe import (
     PluginManager,
     Registry,
     Vocabulary,
+    image_marks,
     run_folder,
 )
 from capframe.cli import main
@@ -96,7 +97,7 @@ def write_run(
     model = composed.decoder.value.build(source.feature_shape, len(vocabulary))
     random = np.random.default_rng(seed)
     model.set_weights([random.normal(0, 1.5, weight.shape) for weight in model.get_weights()])
-    marks = frozenset(map(run_folder.image_mark, learned))
+    marks = frozenset(map(image_marks.image_mark, learned))
     with run_folder.new_run_folder(folder) as working:
         Trained(model, vocabulary, source, [{"epoch": 1.0, "loss": 2.0}], marks).write(working, composed)
     return Captioner.load(folder, registry=registry)

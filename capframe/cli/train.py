@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
-from ..name_table import restricted
 from ..recipes import RECIPES
 from .arguments import (
     CAPTIONS,
@@ -30,7 +29,6 @@ from .unreadable import SHOWN, Unreadable
 if TYPE_CHECKING:
     from ..captioner import Captioner
     from ..dataset import Dataset
-    from ..features import FeatureStore
     from ..registry import Registry
     from ..training import Logs
 
@@ -193,8 +191,7 @@ def train_run(
         f"features in {store}. Type the same command again: features that are there are not computed anew."
     )
     if dataset.image_paths:
-        stored = _extract(captioner, dataset, store)
-        dataset = replace(dataset, image_paths=restricted(dataset.image_paths, stored))
+        dataset = _extract(captioner, dataset, store)
     keep_when_interrupted(
         f"features in {store}, the epochs so far in {unfinished(out)}. "
         "Type the same command with --resume to go on after the last finished epoch."
@@ -213,9 +210,10 @@ def train_run(
     remark(f"Run folder: {out} (the lowest loss came in epoch {best['epoch']:g}).")
 
 
-def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStore:
+def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> Dataset:
     """Fill the store with what training looks at; pictures that cannot be read are told of and left out."""
     from ..extraction import training_views
+    from ..name_table import restricted
 
     wanted = [dataset.splits.get(split, ()) for split in ("train", "dev")]
     unreadable = Unreadable()
@@ -225,7 +223,7 @@ def _extract(captioner: Captioner, dataset: Dataset, store: Path) -> FeatureStor
         filled = captioner.extract(views, store, progress=True)
     unreadable.report(sum(map(len, wanted)))
     remark(f"Features: {store}, by {filled.source}. They stay there; --features uses them again.")
-    return filled
+    return replace(dataset, image_paths=restricted(dataset.image_paths, filled))
 
 
 def _tell_of(dataset: Dataset) -> None:

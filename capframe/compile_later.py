@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 SINGLES_BEFORE_XLA = 4
 """So many single pictures are captioned before the wait for XLA is worth it."""
 
@@ -42,17 +44,23 @@ class CompileLater:
             lambda spec, value: tf.convert_to_tensor(value, spec.dtype), self._signature, list(arguments)
         )
         if pictures == 1:
-            # A scalar that is the size of an array is a constant to XLA, which compiles for each value.
-            self._singles[arguments[1:]] += 1
             if first:
+                self._again(arguments)
                 return self._function(*tensors)
-            if self.xla and self._singles[arguments[1:]] > SINGLES_BEFORE_XLA:
+            if self.xla and self._again(arguments) > SINGLES_BEFORE_XLA:
                 try:
                     return self._compiled_by_xla(*tensors)
                 # A decoder may do what XLA has no code for; TensorFlow says so in many ways.
                 except Exception:
                     self.xla = False
         return self._compiled(*tensors)
+
+    def _again(self, arguments: tuple[Any, ...]) -> int:
+        """Return how many single pictures have come with these scalars, this one counted."""
+        # A scalar that is the size of an array is a constant to XLA, which compiles for each value.
+        scalars = tuple(np.asarray(value).item() for value in arguments[1:]) if self.xla else ()
+        self._singles[scalars] += 1
+        return self._singles[scalars]
 
     # Calling what these return takes a quarter of a millisecond less than calling a ``tf.function``.
 

@@ -125,7 +125,8 @@ class Dataset:
         if named:
             splits = check_splits(named, captioned, places)
         elif read.splits:
-            read_splits = {split: places[captioned.numbers(own)] for split, own in read.splits.items()}
+            numbers = {split: captioned.numbers(own) for split, own in read.splits.items()}
+            read_splits = {split: places[own[own >= 0]] for split, own in numbers.items()}
             splits = {split: own[own >= 0] for split, own in read_splits.items() if (own >= 0).any()}
         else:
             splits = split_at_random(table.names, seed)

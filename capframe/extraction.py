@@ -11,6 +11,7 @@ from .composition import Composition
 from .dataset import Dataset
 from .errors import ImageError
 from .feature_filling import extract_features
+from .feature_parts import StorageDtype
 from .features import FeatureSource, FeatureStore
 from .image_views import views_of
 from .images import ImageSource
@@ -27,12 +28,14 @@ def extract(
     store: FeatureStore | PathLike,
     *,
     batch_size: int = 32,
+    dtype: StorageDtype | None = None,
     progress: bool = False,
     on_bad_image: OnBadImage | None = None,
 ) -> FeatureStore:
     """Fill a feature store with the features of ``images`` (name -> file) that it does not hold yet.
 
-    A new store keeps grids of regions as float16, as they take gigabytes, and vectors as float32.
+    A new store keeps numbers as ``dtype``; by default grids of regions as float16, as they take gigabytes,
+    and vectors as float32.
 
     Raises:
         FeatureStoreError: the store was filled by another extractor, other options or weights.
@@ -46,7 +49,7 @@ def extract(
             images,
             store.path if isinstance(store, FeatureStore) else store,
             batch_size=batch_size,
-            dtype="float16" if len(component.value.feature_shape) > 1 else "float32",
+            dtype=dtype or ("float16" if len(component.value.feature_shape) > 1 else "float32"),
             progress=bar.reach,
             on_bad_image=on_bad_image,
         )

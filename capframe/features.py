@@ -154,7 +154,8 @@ class FeatureStore:
         if not finite.all():
             raise FeatureStoreError(
                 f"The features of '{names[int(np.argmin(finite))]}' are not finite as {self.dtype}: look at "
-                "the extractor's weights, or store float32."
+                "the extractor's weights, or fill a new store with float32 (capframe extract --dtype "
+                "float32)."
             )
         self._append(write_part(self.path, self.source, names, numbers))
 

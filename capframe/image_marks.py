@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Set
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from .scratch_files import moved
 
 DIGITS = 16
+
+_MARK = re.compile(f"[0-9a-f]{{{DIGITS}}}")
 
 
 def image_mark(name: str) -> str:
@@ -34,6 +37,8 @@ class ImageMarks(Set[str]):
         self._numbers = moved(np.delete(numbers, repeated) if len(repeated) else numbers)
 
     def __contains__(self, mark: object) -> bool:
+        if not _MARK.fullmatch(str(mark)):
+            return False
         number = np.uint64(_number(str(mark)))
         place = int(np.searchsorted(self._numbers, number))
         return place < len(self) and bool(self._numbers[place] == number)
@@ -49,6 +54,6 @@ class ImageMarks(Set[str]):
 
 
 def _number(mark: str) -> int:
-    if len(mark) != DIGITS:
+    if not _MARK.fullmatch(mark):
         raise ValueError(f"{mark[:40]!r} is no mark of a picture")
     return int(mark, 16)

@@ -48,6 +48,8 @@ class NameTable(Collection[str]):
         return isinstance(name, str) and self.number(name) >= 0
 
     def __getitem__(self, number: int) -> str:
+        if number < 0:
+            raise IndexError(f"no name has the number {number}")
         if self._stored is None or number >= self._moved:
             return self._latest[number - self._moved]
         return self._stored[number]

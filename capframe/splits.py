@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -26,12 +27,13 @@ def read_split(path: PathLike) -> tuple[str, ...]:
 
 def read_split_names(path: PathLike) -> NameTable:
     """Return what `read_split` does as a table."""
-    names = NameTable()
+    names, lines = NameTable(), array("q")
     for line, name in _names_of(path):
         if name in names:
-            first = next(number for number, other in _names_of(path) if other == name)
+            first = lines[names.number(name)]
             raise DatasetError(f"{path}, line {line}: '{name}' is in line {first} too. Remove one.")
         names.extend([name])
+        lines.append(line)
     if not len(names):
         raise DatasetError(f"{path} holds no picture names. Write one name per line.")
     return names

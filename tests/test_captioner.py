@@ -353,6 +353,7 @@ def test_a_new_store_keeps_grids_in_half_precision_and_vectors_in_full(
     store = captioner.extract(some, tmp_path / "store")
     assert store.dtype == np.dtype(dtype)
     exact = extractor(np.stack([np.asarray(Image.open(path)) for path in some.values()]))
+    assert captioner.extract(some, tmp_path / "other", dtype="float32").dtype == np.dtype("float32")
     np.testing.assert_allclose(store.gather(list(some)), exact, rtol=1e-3 if dtype == "float16" else 1e-6)
 
 

@@ -110,3 +110,10 @@ def test_what_xla_cannot_compile_goes_on_as_it_was() -> None:
     for _ in range(SINGLES_BEFORE_XLA + 3):
         check(function, 1)
     assert not function.xla
+
+
+def test_scalars_may_be_tensors(scaled_by_xla: CompileLater, ran: list[str]) -> None:
+    for _ in range(SINGLES_BEFORE_XLA + 1):
+        found = scaled_by_xla((tf.constant([[1.0, 2.0]]),), tf.constant(3.0), pictures=1)
+        np.testing.assert_array_equal(found.numpy(), [[3.0, 6.0]])
+    assert ran == ["plain", "traced", "traced for one"]

@@ -134,7 +134,9 @@ def test_training_reads_the_numbers_that_are_gathered(tmp_path, dtype):
 def test_a_number_too_large_for_float16_is_refused_by_name(tmp_path):
     store = FeatureStore.create(tmp_path, SOURCE, "float16")
 
-    with pytest.raises(FeatureStoreError, match=r"'b' are not finite as float16.*store float32"):
+    with pytest.raises(
+        FeatureStoreError, match=r"'b' are not finite as float16.*fill a new store with float32"
+    ):
         store.add(["a", "b"], rows([1, 70000]))
 
     assert len(store) == 0

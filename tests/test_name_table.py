@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from hypothesis import strategies as st
 from capframe import name_table, stored_names
 from capframe.caption_table import CaptionTable
 from capframe.dataset import Dataset
+from capframe.errors import CapframeError
 from capframe.features import FeatureSource, FeatureStore
 from capframe.name_table import ChosenNames, NamedValues, NameTable
 from capframe.scratch_files import ScratchArray, moved, pieces
@@ -107,6 +112,45 @@ def test_scratch_arrays_hold_what_was_appended_and_outlive_their_file() -> None:
     assert moved([], np.int64).shape == (0,)
     assert moved(np.arange(6)[::2]).tolist() == [0, 2, 4]
     assert list(pieces("abcde", 2)) == [["a", "b"], ["c", "d"], ["e"]]
+
+
+FORKED = """
+import os
+from capframe import name_table
+name_table._MOST_IN_MEMORY = 3
+table = name_table.NameTable("abc")
+child = os.fork()
+table.extend(["child 1", "child 2", "child 3"] if child == 0 else ["d", "e", "f"])
+if child:
+    os.waitpid(child, 0)
+    table.extend(["g", "h", "i"])
+print(list(table), [table.number(name) for name in table])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
+def test_after_a_fork_each_process_has_names_of_its_own() -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)
+    childs, parents = ran.stdout.splitlines()
+    assert childs == "['a', 'b', 'c', 'child 1', 'child 2', 'child 3'] [0, 1, 2, 3, 4, 5]"
+    assert parents == f"{list('abcdefghi')} {list(range(9))}"
+
+
+def test_where_no_scratch_file_can_be_written_the_error_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(CapframeError, match=r"No space left on device.*TMPDIR"):
+        ScratchArray(np.int32)
+
+
+def test_a_name_that_is_not_here_has_no_text() -> None:
+    table = NameTable(["a", "b"])
+    with pytest.raises(IndexError):
+        table[table.number("c")]
 
 
 def test_a_dataset_is_the_same_wherever_its_names_lie(tmp_path: Path) -> None:

@@ -276,3 +276,6 @@ def test_training_pictures_are_recorded_without_their_names(tmp_path: Path) -> N
     assert list(marks) == sorted(map(image_mark, ["b.jpg", "a.jpg", "Ü.jpg"]))
     assert image_mark("Ü.jpg") in marks
     assert image_mark("c.jpg") not in marks
+    assert "a.jpg" not in marks
+    with pytest.raises(ValueError, match="no mark of a picture"):
+        ImageMarks(["0x00_0000000000a"])

@@ -21,6 +21,7 @@ from .group import keep_when_interrupted, registry_of, remark
 from .unreadable import Unreadable
 
 if TYPE_CHECKING:
+    from ..feature_parts import StorageDtype
     from ..images import ImageSource
 
 
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 @dataset_reader_option
 @feature_extractor_option
 @set_option("dataset_reader, feature_extractor")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    help="Numbers in the files of a new store.  [default: float32, and float16 for grids of regions]",
+)
 @click.pass_context
 def extract(
     ctx: click.Context,
@@ -47,6 +53,7 @@ def extract(
     dataset_reader: str | None,
     feature_extractor: str | None,
     assignments: tuple[str, ...],
+    dtype: StorageDtype | None,
 ) -> None:
     """Compute the features of pictures and keep them in a feature store.
 
@@ -78,7 +85,7 @@ def extract(
     captioner = compose(settings, registry_of(ctx))
     keep_when_interrupted(f"features in {store}. Type the same command again to go on.")
     unreadable = Unreadable()
-    filled = captioner.extract(found, store, progress=True, on_bad_image=unreadable)
+    filled = captioner.extract(found, store, dtype=dtype, progress=True, on_bad_image=unreadable)
     unreadable.report(len(found))
     remark(f"{len(filled)} pictures in {store}, by {filled.source}.")
     folder = "" if images is None else f" --images {images}"

@@ -45,7 +45,7 @@ class Words(_Sized):
     def call(self, words: Any, training: bool = False) -> Any:
         """Embed ids; of hidden states (float32 ``[..., width]``) give the logits."""
         if keras.backend.is_float_dtype(words.dtype):
-            return ops.einsum("...d,vd->...v", words, self.embedding) + self.bias
+            return ops.matmul(words, ops.transpose(self.embedding)) + self.bias
         return self._embedded(words, ops.arange(ops.shape(words)[1]), training)
 
     def at(self, words: Any, places: Any, training: bool = False) -> Any:

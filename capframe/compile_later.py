@@ -43,24 +43,23 @@ class CompileLater:
         tensors = tf.nest.map_structure(
             lambda spec, value: tf.convert_to_tensor(value, spec.dtype), self._signature, list(arguments)
         )
-        if pictures == 1:
-            if first:
-                self._again(arguments)
-                return self._function(*tensors)
-            if self.xla and self._again(arguments) > SINGLES_BEFORE_XLA:
-                try:
-                    return self._compiled_by_xla(*tensors)
-                # A decoder may do what XLA has no code for; TensorFlow says so in many ways.
-                except Exception:
-                    self.xla = False
+        often = pictures == 1 and self.xla and self._often(arguments[1:])
+        if pictures == 1 and first:
+            return self._function(*tensors)
+        if often:
+            try:
+                return self._compiled_by_xla(*tensors)
+            # A decoder may do what XLA has no code for; TensorFlow says so in many ways.
+            except Exception:
+                self.xla = False
         return self._compiled(*tensors)
 
-    def _again(self, arguments: tuple[Any, ...]) -> int:
-        """Return how many single pictures have come with these scalars, this one counted."""
+    def _often(self, scalars: tuple[Any, ...]) -> bool:
+        """Count one more single picture, and say whether those with the same scalars are many by now."""
         # A scalar that is the size of an array is a constant to XLA, which compiles for each value.
-        scalars = tuple(np.asarray(value).item() for value in arguments[1:]) if self.xla else ()
-        self._singles[scalars] += 1
-        return self._singles[scalars]
+        values = tuple(np.asarray(scalar).item() for scalar in scalars)
+        self._singles[values] += 1
+        return self._singles[values] > SINGLES_BEFORE_XLA
 
     # Calling what these return takes a quarter of a millisecond less than calling a ``tf.function``.
 

@@ -37,9 +37,9 @@ class ImageMarks(Set[str]):
         self._numbers = moved(np.delete(numbers, repeated) if len(repeated) else numbers)
 
     def __contains__(self, mark: object) -> bool:
-        if not _MARK.fullmatch(str(mark)):
+        if not isinstance(mark, str) or not _MARK.fullmatch(mark):
             return False
-        number = np.uint64(_number(str(mark)))
+        number = np.uint64(_number(mark))
         place = int(np.searchsorted(self._numbers, number))
         return place < len(self) and bool(self._numbers[place] == number)
 

@@ -215,5 +215,5 @@ def read_training_images(folder: Path) -> ImageMarks:
     try:
         with path.open(encoding="ascii") as file:
             return ImageMarks(mark for line in file for mark in line.split())
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         raise RunFolderError(f"{path} cannot be read: {error}. Copy the run folder anew.") from None

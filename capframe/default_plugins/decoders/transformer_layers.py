@@ -84,7 +84,6 @@ class Regions(_Sized):
     def __init__(self, width: int, dropout: float, region_dropout: float = 0.0, **options: Any) -> None:
         super().__init__(**options)
         self._sizes = {"width": width, "dropout": dropout, "region_dropout": region_dropout}
-        self.kept = 1 - region_dropout
         if region_dropout:
             self.seed_generator = keras.random.SeedGenerator()
         self.project = keras.layers.Dense(width)
@@ -103,10 +102,11 @@ class Regions(_Sized):
     def call(self, features: Any, training: bool = False) -> Any:
         """Project the regions."""
         places = self.places
-        if training and self.kept < 1:
+        if training and self._sizes["region_dropout"]:
             pictures, regions = ops.shape(features)[0], features.shape[1]
+            kept = max(1, round((1 - self._sizes["region_dropout"]) * regions))
             drawn = keras.random.uniform((pictures, regions), seed=self.seed_generator)
-            chosen = ops.argsort(drawn, axis=1)[:, : max(1, round(self.kept * regions))]
+            chosen = ops.argsort(drawn, axis=1)[:, :kept]
             rows = chosen + regions * ops.arange(pictures)[:, None]
             features = ops.take(ops.reshape(features, (-1, features.shape[2])), rows, axis=0)
             places = ops.take(places, chosen, axis=0)

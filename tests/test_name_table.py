@@ -117,14 +117,17 @@ def test_scratch_arrays_hold_what_was_appended_and_outlive_their_file() -> None:
 FORKED = """
 import os
 from capframe import name_table
+from capframe.scratch_files import ScratchArray
 name_table._MOST_IN_MEMORY = 3
 table = name_table.NameTable("abc")
+numbers = ScratchArray("int32", [1, 2, 3])
 child = os.fork()
 table.extend(["child 1", "child 2", "child 3"] if child == 0 else ["d", "e", "f"])
 if child:
     os.waitpid(child, 0)
     table.extend(["g", "h", "i"])
-print(list(table), [table.number(name) for name in table])
+numbers.append([4 if child else 5])
+print(list(table), [table.number(name) for name in table], numbers.mapped())
 """
 
 
@@ -132,8 +135,8 @@ print(list(table), [table.number(name) for name in table])
 def test_after_a_fork_each_process_has_names_of_its_own() -> None:
     ran = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)
     childs, parents = ran.stdout.splitlines()
-    assert childs == "['a', 'b', 'c', 'child 1', 'child 2', 'child 3'] [0, 1, 2, 3, 4, 5]"
-    assert parents == f"{list('abcdefghi')} {list(range(9))}"
+    assert childs == "['a', 'b', 'c', 'child 1', 'child 2', 'child 3'] [0, 1, 2, 3, 4, 5] [1 2 3 5]"
+    assert parents == f"{list('abcdefghi')} {list(range(9))} [1 2 3 4]"
 
 
 def test_where_no_scratch_file_can_be_written_the_error_says_what_to_do(

@@ -189,7 +189,8 @@ def _others(names: NameTable, numbers: Numbers) -> Numbers:
     others = np.ones(len(names), bool)
     others[numbers] = False
     order = names.in_order() if others.any() else numbers
-    return order[others[order]]
+    rest: Numbers = order[others[order]]
+    return rest
 
 
 def _printable(name: str) -> str:

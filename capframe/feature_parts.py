@@ -88,12 +88,16 @@ class FeatureSource:
         """Whether both give the same features.
 
         Where both have a fingerprint, an option ``weights`` is not compared: the same weights may lie
-        in different places.
+        in different places. An option that is None leaves the choice to the extractor, like one that the
+        extractor did not have yet when it filled a store or trained a run.
         """
         mine, theirs = self.to_json(), other.to_json()
-        if self.fingerprint and other.fingerprint:
-            mine["options"].pop("weights", None)
-            theirs["options"].pop("weights", None)
+        for description in (mine, theirs):
+            if self.fingerprint and other.fingerprint:
+                description["options"].pop("weights", None)
+            description["options"] = {
+                name: value for name, value in description["options"].items() if value is not None
+            }
         return mine == theirs
 
     def __str__(self) -> str:

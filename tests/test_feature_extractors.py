@@ -280,6 +280,20 @@ def test_each_network_comes_once(networks):
         StackedEfficientNetLite(networks)
 
 
+def test_networks_see_the_picture_in_the_size_that_is_asked_for():
+    from capframe.default_plugins.feature_extractors.efficientnet_lite import EfficientNetLite
+    from capframe.default_plugins.feature_extractors.stacked import StackedEfficientNetLite
+
+    stacked = StackedEfficientNetLite(regions=True, image_size=96)
+
+    assert stacked.image_size == (96, 96)
+    assert stacked.feature_shape == (9, 2560)
+    larger = EfficientNetLite("lite2", regions=True, image_size=96)
+    np.testing.assert_allclose(stacked(drawings(96))[..., 1280:], larger(drawings(96)), atol=1e-6)
+    with pytest.raises(OptionError, match=r"'efficientnet-lite-stacked' cannot take image_size=31: .* 32 or"):
+        StackedEfficientNetLite(image_size=31)
+
+
 # VGG16
 
 

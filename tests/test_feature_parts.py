@@ -42,6 +42,16 @@ def test_the_same_weights_in_another_file_are_the_same_source():
     assert not replace(here, fingerprint="").gives_same_as(replace(there, fingerprint=""))
 
 
+def test_an_option_that_is_none_is_as_one_that_the_extractor_did_not_have_yet():
+    before = FeatureSource("grid", {"crops": 2}, (49, 1280), "abcd")
+    since = replace(before, options={"crops": 2, "image_size": None})
+
+    assert before.gives_same_as(since)
+    assert since.gives_same_as(before)
+    assert not before.gives_same_as(replace(since, options={"crops": 2, "image_size": 288}))
+    assert not before.gives_same_as(replace(since, options={"crops": None, "image_size": None}))
+
+
 def test_a_source_survives_json_and_compares_lists_with_tuples():
     source = FeatureSource("grid", {"crops": (1, 2)}, (49, 1280), "abcd")
 

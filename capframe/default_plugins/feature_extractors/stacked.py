@@ -11,6 +11,8 @@ from capframe.errors import OptionError
 
 from .efficientnet_lite import VARIANTS, EfficientNetLite
 
+SMALLEST = 32
+
 
 class StackedEfficientNetLite:
     """Features of a picture from several networks, which err in different things.
@@ -26,21 +28,31 @@ class StackedEfficientNetLite:
     Args:
         networks: ``lite0`` and ``lite2``, each once.
         regions: give the grid of regions instead of its mean.
+        image_size: height and width of the pictures in pixels; by default those of the largest network. At
+            288 there are as many regions as at 260, and each is of the picture alone.
 
     Raises:
-        OptionError: there is no network, or one comes twice.
+        OptionError: there is no network, one comes twice, or the pictures are smaller than 32 pixels.
         CapframeError: a package with weights is not installed, or its file is broken.
     """
 
     def __init__(
-        self, networks: tuple[Literal["lite0", "lite2"], ...] = ("lite0", "lite2"), regions: bool = False
+        self,
+        networks: tuple[Literal["lite0", "lite2"], ...] = ("lite0", "lite2"),
+        regions: bool = False,
+        image_size: int | None = None,
     ) -> None:
         if not networks or len(set(networks)) < len(networks):
             raise OptionError(
                 "The feature extractor 'efficientnet-lite-stacked' cannot take "
                 f"networks={list(networks)}: name one or more networks, each once."
             )
-        size = max(VARIANTS[network].image_size for network in networks)
+        if image_size is not None and image_size < SMALLEST:
+            raise OptionError(
+                "The feature extractor 'efficientnet-lite-stacked' cannot take "
+                f"image_size={image_size}: it must be {SMALLEST} or more."
+            )
+        size = image_size or max(VARIANTS[network].image_size for network in networks)
         self._networks = [EfficientNetLite(name, regions=regions, image_size=size) for name in networks]
         self.image_size = (size, size)
         self.fingerprint = "-".join(network.fingerprint for network in self._networks)

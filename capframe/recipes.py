@@ -10,7 +10,7 @@ from .errors import UsageError, did_you_mean
 RECIPES: dict[str, dict[str, Any]] = {
     "seed": {},
     "best": {
-        "feature_extractor": {"name": "efficientnet-lite-stacked", "regions": True, "image_size": 288},
+        "feature_extractor": {"name": "efficientnet-lite-stacked", "regions": True},
         "decoder": {"name": "transformer", "region_dropout": 0.3},
         "callbacks": ["checkpoint"],
         "training": {

@@ -31,10 +31,7 @@ def test_the_seed_recipe_is_the_defaults() -> None:
 def test_arguments_that_are_given_win_over_the_recipe() -> None:
     arguments = recipe("best", decoder="add-merge", training={"epochs": 2}, vocabulary={"min_count": 3})
     assert arguments["decoder"] == "add-merge"
-    assert arguments["feature_extractor"] == (
-        "efficientnet-lite-stacked",
-        {"regions": True, "image_size": 288},
-    )
+    assert arguments["feature_extractor"] == ("efficientnet-lite-stacked", {"regions": True})
     assert arguments["training"] == {**RECIPES["best"]["training"], "epochs": 2}
     assert arguments["vocabulary"]["min_count"] == 3
     assert RECIPES["best"]["training"]["epochs"] != 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,16 @@ def test_region_dropout_leaves_out_other_regions_of_each_picture_in_each_step_of
     )
     assert plain.shape == (40, 4, WORDS)
     assert np.abs(packed() - packed()).max() > 1e-3
+
+
+def test_a_model_with_an_encoder_comes_back_from_its_file(tmp_path: Path) -> None:
+    import keras
+
+    _, model = built((6, 5), encoder_layers=2)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    inputs = [features_of((6, 5)), tokens_of()]
+    np.testing.assert_array_equal(np.asarray(again(inputs)), np.asarray(model(inputs)))
 
 
 def test_embedding_and_logits_share_their_weights() -> None:

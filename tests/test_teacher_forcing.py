@@ -21,7 +21,6 @@ DECODERS: list[tuple[str, dict[str, Any]]] = [
     ("add-merge", {"units": 6, "embedding_size": 5, "dropout": 0.0, "merge": "concat"}),
     ("add-merge", {"units": 6, "embedding_size": 5, "dropout": 0.0, "normalise_pictures": True}),
     ("transformer", {"width": 8, "heads": 2, "feed_forward": 12, "dropout": 0.0}),
-    ("transformer", {"encoder_layers": 1, "width": 8, "heads": 2, "feed_forward": 12, "dropout": 0.0}),
     ("show-attend-tell", {"units": 6, "embedding_size": 5, "attention_size": 4, "dropout": 0.0}),
 ]
 SHAPES = [(7,), (4, 3)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,12 @@ Array = NDArray[Any]
 
 
 @cache
-def built(shape: tuple[int, ...], layers: int = 2, encoder_layers: int = 0) -> tuple[Any, Any]:
+def built(shape: tuple[int, ...], layers: int = 2) -> tuple[Any, Any]:
     """Return a decoder and its model, with weights that make the logits differ by several units."""
     import keras
 
     keras.utils.set_random_seed(7)
-    options = {"width": 8, "heads": 2, "feed_forward": 12, "dropout": 0.2, "max_words": 9}
-    options = {**options, "layers": layers, "encoder_layers": encoder_layers}
+    options = {"layers": layers, "width": 8, "heads": 2, "feed_forward": 12, "dropout": 0.2, "max_words": 9}
     decoder = Registry(PluginManager(disabled={"*"})).create("decoder", "transformer", options).value
     model = decoder.build(shape, WORDS)
     random = np.random.default_rng(7)
@@ -46,11 +44,9 @@ def tokens_of(pictures: int = 3, length: int = 7) -> Array:
 
 
 @pytest.mark.parametrize("shape", [(5,), (6, 5), (2, 3, 5)])
-@pytest.mark.parametrize(("layers", "encoder_layers"), [(1, 0), (3, 0), (1, 2)])
-def test_stepping_gives_the_logits_of_the_whole_pass(
-    shape: tuple[int, ...], layers: int, encoder_layers: int
-) -> None:
-    decoder, model = built(shape, layers, encoder_layers)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_stepping_gives_the_logits_of_the_whole_pass(shape: tuple[int, ...], layers: int) -> None:
+    decoder, model = built(shape, layers)
     features, tokens = features_of(shape), tokens_of()
     whole = np.asarray(model([features, tokens], training=False))
     state = decoder.start(model, features)
@@ -93,21 +89,6 @@ def test_the_attention_of_each_word_is_a_share_of_the_regions_and_moves_with_the
     assert np.abs(attention[0] - attention[1]).max() > 0.01
 
 
-def test_encoded_regions_have_looked_at_all_the_others() -> None:
-    decoder, model = built((6, 5), encoder_layers=2)
-    features = features_of((6, 5))
-    changed = features.copy()
-    changed[:, 4] += 1
-    seen = [np.asarray(decoder._regions(model, one)) for one in (features, changed)]
-    assert (np.abs(seen[0] - seen[1]).max(axis=(0, 2)) > 1e-3).all()
-    attention = np.asarray(decoder.attention(model, features, tokens_of()))
-    assert np.abs(attention - np.asarray(decoder.attention(model, changed, tokens_of()))).max() > 1e-3
-    # Without an encoder a region knows of itself alone.
-    decoder, model = built((6, 5))
-    alone = [np.asarray(decoder._regions(model, one)) for one in (features, changed)]
-    np.testing.assert_array_equal(np.delete(alone[0], 4, axis=1), np.delete(alone[1], 4, axis=1))
-
-
 def test_region_dropout_leaves_out_other_regions_of_each_picture_in_each_step_of_training_alone() -> None:
     import keras
     import tensorflow as tf
@@ -136,16 +117,6 @@ def test_region_dropout_leaves_out_other_regions_of_each_picture_in_each_step_of
     )
     assert plain.shape == (40, 4, WORDS)
     assert np.abs(packed() - packed()).max() > 1e-3
-
-
-def test_a_model_with_an_encoder_comes_back_from_its_file(tmp_path: Path) -> None:
-    import keras
-
-    _, model = built((6, 5), encoder_layers=2)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    inputs = [features_of((6, 5)), tokens_of()]
-    np.testing.assert_array_equal(np.asarray(again(inputs)), np.asarray(model(inputs)))
 
 
 def test_embedding_and_logits_share_their_weights() -> None:
@@ -194,7 +165,6 @@ def test_it_learns_by_heart_which_picture_has_which_caption() -> None:
     ("options", "said"),
     [
         ({"layers": 0}, "layers=0: it must be 1 or more"),
-        ({"encoder_layers": -1}, "encoder_layers=-1: it must be 0 or more"),
         ({"max_words": 0}, "max_words=0"),
         ({"width": 10, "heads": 4}, "width=10 with heads=4: the width must be a multiple"),
         ({"dropout": 1.0}, "dropout=1.0: it must be from 0 to below 1"),

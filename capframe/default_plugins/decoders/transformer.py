@@ -15,7 +15,7 @@ import tensorflow as tf
 from capframe.errors import OptionError
 
 from .spread import Spread
-from .transformer_layers import Block, Encoder, Regions, Words
+from .transformer_layers import Block, Regions, Words
 
 
 class Transformer:
@@ -23,7 +23,6 @@ class Transformer:
 
     Args:
         layers: how many blocks lie one on the other.
-        encoder_layers: in how many layers the regions look at each other first.
         width: of the word embedding and of every block; a multiple of ``heads``.
         heads: of each attention.
         feed_forward: width of the hidden layer in a block.
@@ -40,7 +39,6 @@ class Transformer:
         self,
         *,
         layers: int = 2,
-        encoder_layers: int = 0,
         width: int = 256,
         heads: int = 8,
         feed_forward: int = 1024,
@@ -59,18 +57,12 @@ class Transformer:
                 f"The decoder 'transformer' cannot take width={width} with heads={heads}: the width must be "
                 "a multiple of the heads."
             )
-        if encoder_layers < 0:
-            raise OptionError(
-                f"The decoder 'transformer' cannot take encoder_layers={encoder_layers}: it must be 0 or "
-                "more."
-            )
         for name, share in (("dropout", dropout), ("region_dropout", region_dropout)):
             if not 0 <= share < 1:
                 raise OptionError(
                     f"The decoder 'transformer' cannot take {name}={share}: it must be from 0 to below 1."
                 )
         self.layers = layers
-        self.encoder_layers = encoder_layers
         self.width = width
         self.heads = heads
         self.feed_forward = feed_forward
@@ -84,11 +76,6 @@ class Transformer:
         tokens = keras.Input((None,), dtype="int32", name="tokens")
         grid = keras.layers.Reshape((-1, feature_shape[-1]), name="grid")(features)
         regions = Regions(self.width, self.dropout, self.region_dropout, name="regions")(grid)
-        for number in range(self.encoder_layers):
-            name = f"encoder_{number}"
-            regions = Encoder(self.width, self.heads, self.feed_forward, self.dropout, name=name)(regions)
-        if self.encoder_layers:
-            regions = keras.layers.LayerNormalization(epsilon=1e-5, name="encoded")(regions)
         words = Words(vocabulary_size, self.width, self.dropout, name="words")
         hidden = words(tokens)
         for number in range(self.layers):
@@ -105,7 +92,7 @@ class Transformer:
         ``words`` has for each layer keys and values, ``[B, max_words + 1, 2 * width]``; ``place`` ``[B]`` is
         how many words there are.
         """
-        regions = self._regions(model, features)
+        regions = model.get_layer("regions")(model.get_layer("grid")(features))
         batch = tf.shape(features)[0]
         room = tf.zeros((batch, self.max_words + 1, 2 * self.width))
         return {
@@ -149,7 +136,7 @@ class Transformer:
         places = tf.cast(tf.where(tf.reshape(tokens, [-1]) != 0)[:, 0], tf.int32)
         captions = Spread(places, tf.shape(tokens)[0], length)
         own = tf.gather(pictures, places // length)
-        regions = self._regions(model, features, training)
+        regions = model.get_layer("regions")(model.get_layer("grid")(features), training=training)
         by_picture = Spread.of(own, tf.shape(features)[0])
         words = tf.gather(tf.reshape(tokens, [-1]), places)
         hidden = model.get_layer("words").at(words, places % length, training)
@@ -167,19 +154,12 @@ class Transformer:
 
         It is the mean over the heads of the last block.
         """
-        regions = self._regions(model, features)
+        regions = model.get_layer("regions")(model.get_layer("grid")(features))
         hidden = model.get_layer("words")(tokens)
         *blocks, last = self._blocks(model)
         for block in blocks:
             hidden = block([hidden, regions])
         return last.attention([hidden, regions])
-
-    def _regions(self, model: keras.Model, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return what the blocks see of the pictures, ``[B, R, width]``."""
-        regions = model.get_layer("regions")(model.get_layer("grid")(features), training=training)
-        for number in range(self.encoder_layers):
-            regions = model.get_layer(f"encoder_{number}")(regions, training=training)
-        return model.get_layer("encoded")(regions) if self.encoder_layers else regions
 
     def _blocks(self, model: keras.Model) -> list[Any]:
         return [model.get_layer(f"block_{number}") for number in range(self.layers)]

@@ -113,74 +113,15 @@ class Regions(_Sized):
         return self.normalise(self.project(self.drop(features, training=training)) + places)
 
 
-class _Attending(_Sized):
-    """A layer with attention of several heads and a hidden layer for each word or region by itself."""
-
-    inner: Any
-    outer: Any
-
-    def __init__(
-        self, width: int, heads: int, feed_forward: int, dropout: float, norms: int, **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self._sizes = {"width": width, "heads": heads, "feed_forward": feed_forward, "dropout": dropout}
-        self.width, self.heads, self._depth = width, heads, width // heads
-        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(norms)]
-
-    def _build(self, *attention: Any) -> None:
-        for layer in (*self.norms, *attention, self.inner):
-            layer.build((None, None, self.width))
-        self.outer.build((None, None, self._sizes["feed_forward"]))
-
-    def _weights(self, query: Any, keys: Any, seen: Any = None) -> Any:
-        """Return how queries ``[B, T, width]`` attend to keys ``[B, S, width]``: ``[B, heads, T, S]``."""
-        scores = ops.einsum("bthd,bshd->bhts", self._split(query) * self._depth**-0.5, self._split(keys))
-        return _shares(scores if seen is None else ops.where(seen, scores, -1e9))
-
-    def _mixed(self, values: Any, weights: Any) -> Any:
-        """Mix values ``[B, S, width]`` by weights ``[B, heads, T, S]``: ``[B, T, width]``."""
-        mixed = ops.einsum("bhts,bshd->bthd", weights, self._split(values))
-        return ops.reshape(mixed, (-1, ops.shape(weights)[2], self.width))
-
-    def _split(self, array: Any) -> Any:
-        return ops.reshape(array, (-1, ops.shape(array)[1], self.heads, self._depth))
-
-
 @keras.saving.register_keras_serializable("capframe")
-class Encoder(_Attending):
-    """Attention of regions ``[B, R, width]`` to each other, and a layer for each by itself."""
-
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float, **options: Any) -> None:
-        super().__init__(width, heads, feed_forward, dropout, norms=2, **options)
-        self.regions = [keras.layers.Dense(width) for _ in range(4)]
-        self.inner = keras.layers.Dense(feed_forward, activation="gelu")
-        self.outer = keras.layers.Dense(width)
-        self.drop = keras.layers.Dropout(dropout)
-
-    def build(self, input_shape: Any) -> None:
-        """Make the weights of the layers within."""
-        self._build(*self.regions)
-
-    def call(self, regions: Any, training: bool = False) -> Any:
-        """Let the regions look at each other."""
-        normal = self.norms[0](regions)
-        query, keys, values = (layer(normal) for layer in self.regions[:3])
-        mixed = self._mixed(values, self._weights(query, keys))
-        regions = regions + self.drop(self.regions[3](mixed), training=training)
-        inner = self.inner(self.norms[1](regions))
-        return regions + self.drop(self.outer(inner), training=training)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the regions."""
-        return input_shape
-
-
-@keras.saving.register_keras_serializable("capframe")
-class Block(_Attending):
+class Block(_Sized):
     """Attention over the words so far, attention over the regions, and a layer for each word alone."""
 
     def __init__(self, width: int, heads: int, feed_forward: int, dropout: float, **options: Any) -> None:
-        super().__init__(width, heads, feed_forward, dropout, norms=3, **options)
+        super().__init__(**options)
+        self._sizes = {"width": width, "heads": heads, "feed_forward": feed_forward, "dropout": dropout}
+        self.width, self.heads, self._depth = width, heads, width // heads
+        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(3)]
         self.words = [keras.layers.Dense(width) for _ in range(4)]
         self.picture = [keras.layers.Dense(width) for _ in range(4)]
         self.inner = keras.layers.Dense(feed_forward, activation="gelu")
@@ -189,7 +130,10 @@ class Block(_Attending):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of the layers within."""
-        self._build(*self.words, *self.picture)
+        shape = (None, None, self.width)
+        for layer in (*self.norms, *self.words, *self.picture, self.inner):
+            layer.build(shape)
+        self.outer.build((None, None, self._sizes["feed_forward"]))
 
     def call(self, both: Any, training: bool = False) -> Any:
         """Map hidden states ``[B, T, width]`` and regions ``[B, R, width]`` to hidden states."""
@@ -263,6 +207,19 @@ class Block(_Attending):
         query = self.words[0](self.norms[0](hidden))
         seen = _before(query) if seen is None else seen
         return self.words[3](self._mixed(words[1], self._weights(query, words[0], seen)))
+
+    def _weights(self, query: Any, keys: Any, seen: Any = None) -> Any:
+        """Return how queries ``[B, T, width]`` attend to keys ``[B, S, width]``: ``[B, heads, T, S]``."""
+        scores = ops.einsum("bthd,bshd->bhts", self._split(query) * self._depth**-0.5, self._split(keys))
+        return _shares(scores if seen is None else ops.where(seen, scores, -1e9))
+
+    def _mixed(self, values: Any, weights: Any) -> Any:
+        """Mix values ``[B, S, width]`` by weights ``[B, heads, T, S]``: ``[B, T, width]``."""
+        mixed = ops.einsum("bhts,bshd->bthd", weights, self._split(values))
+        return ops.reshape(mixed, (-1, ops.shape(weights)[2], self.width))
+
+    def _split(self, array: Any) -> Any:
+        return ops.reshape(array, (-1, ops.shape(array)[1], self.heads, self._depth))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the hidden states."""

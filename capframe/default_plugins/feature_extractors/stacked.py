@@ -29,7 +29,7 @@ class StackedEfficientNetLite:
         networks: ``lite0`` and ``lite2``, each once.
         regions: give the grid of regions instead of its mean.
         image_size: height and width of the pictures in pixels; by default those of the largest network. At
-            288 there are as many regions as at 260, and each is of the picture alone.
+            288 there are as many regions as at 260, and none reaches past the edge of the picture.
 
     Raises:
         OptionError: there is no network, one comes twice, or the pictures are smaller than 32 pixels.

@@ -17,12 +17,12 @@ SMALLEST = 32
 class StackedEfficientNetLite:
     """Features of a picture from several networks, which err in different things.
 
-    All of them see the picture in the size of the largest, so that their regions are the same ones.
+    All of them see the picture in one size, so that their regions are the same ones.
 
     Attributes:
-        image_size: that of the largest network, ``(height, width)`` in pixels.
+        image_size: ``(height, width)`` in pixels.
         feature_shape: 1280 numbers a network, those of the first network first: ``(2560,)`` for two, or with
-            regions ``(81, 2560)``.
+            regions ``(81, 2560)`` at 260 pixels.
         fingerprint: those of the networks, in order.
 
     Args:

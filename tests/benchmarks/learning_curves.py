@@ -31,6 +31,7 @@ def draw(runs: dict[str, Path], out: Path) -> None:
     scores.set_ylabel("CIDEr-D of greedy captions, ends counted")
     for panel in (losses, scores):
         panel.set_xlabel("epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
         if panel.lines:
             panel.legend(frameon=False)

@@ -14,9 +14,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "decoder": {"name": "transformer", "region_dropout": 0.3},
         "callbacks": ["checkpoint"],
         "training": {
-            "epochs": 16,
-            "schedule": "cosine",
-            "warm_up": 1.0,
+            "epochs": 12,
             "learning_rate": 7e-4,
             "weight_decay": 0.01,
             "label_smoothing": 0.1,
@@ -29,7 +27,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "callbacks": ["checkpoint"],
         "training": {
             "objective": "self-critical",
-            "epochs": 15,
+            "epochs": 8,
             "schedule": "cosine",
             "warm_up": 0.5,
             "learning_rate": 1e-4,

@@ -192,6 +192,30 @@ def test_what_tensorflow_says_is_shown_when_it_cannot_be_loaded(tmp_path: Path) 
     assert "ImportError: no luck" in done.stderr
 
 
+SHOW_ONEDNN = (
+    "import os\n"
+    "from capframe.cli import main\n"
+    "main(['plugins', '--json'], standalone_mode=False)\n"
+    "print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+)
+
+
+@pytest.mark.parametrize(
+    ("variables", "setting"),
+    [
+        pytest.param({}, "1", id="on, also for older processors"),
+        pytest.param({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0", id="as the user has set it"),
+    ],
+)
+def test_tensorflow_is_told_to_use_onednn(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], setting: str
+) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    done = run_python("import platform\nplatform.machine = lambda: 'x86_64'\n" + SHOW_ONEDNN, **variables)
+
+    assert done.stdout.splitlines()[-1] == setting
+
+
 def test_the_table_of_plugins_names_package_status_and_offers(registry: Registry) -> None:
     result = CliRunner().invoke(main, ["plugins"], obj=registry)
 

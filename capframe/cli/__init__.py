@@ -7,6 +7,7 @@ once. Results go to stdout; progress, remarks and errors go to stderr.
 from __future__ import annotations
 
 import os
+import platform
 
 import click
 
@@ -15,6 +16,8 @@ from .group import CommandGroup
 from .quiet import LOG_LEVEL, SILENT
 
 __all__ = ["main"]
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 @click.group(
@@ -26,5 +29,7 @@ __all__ = ["main"]
 @click.option("--debug", is_flag=True, help="Show where in the code an error was raised.")
 def main(debug: bool) -> None:
     """Train, compare and use image captioners; every part is a plugin."""
-    # TensorFlow reads this when it is imported.
+    # TensorFlow reads these when it is imported.
     os.environ.setdefault(LOG_LEVEL, SILENT)
+    if platform.machine() in ("x86_64", "AMD64"):  # where it would use oneDNN on newer processors only
+        os.environ.setdefault(ONEDNN, "1")

@@ -12,7 +12,7 @@ import click
 from capframe import Captioner, Dataset
 from capframe.recipes import recipe
 
-SEED = 0
+SEEDS = (0, 1)
 SEARCH = {"beam": 3}
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -39,8 +39,8 @@ def build(
     Returns:
         The scores on the dev split, as ``metrics.json`` of the run folder has them.
     """
-    parts = recipe("best", training={"seed": SEED, **(first or {})})
-    further = recipe("self-critical", training={"seed": SEED, **(second or {})})
+    parts = recipe("best", training={"seed": SEEDS[0], **(first or {})})
+    further = recipe("self-critical", training={"seed": SEEDS[1], **(second or {})})
     further |= {part: parts[part] for part in ("feature_extractor", "decoder")}
     features = work / "features"
     for name, arguments, start in (("first", parts, None), ("second", further, work / "first")):

@@ -110,7 +110,8 @@ def test_a_later_word_changes_no_earlier_logit(variant: dict[str, Any]) -> None:
     tokens[0] = tokens_of(1)
     logits = whole_pass(model, features, tokens)
     for position in range(1, 7):
-        np.testing.assert_array_equal(logits[position, :position], logits[0, :position])
+        # Not to the last bit: some processors add up a row of a product by its place in the batch.
+        np.testing.assert_allclose(logits[position, :position], logits[0, :position], atol=1e-5)
         assert np.abs(logits[position, position] - logits[0, position]).max() > 1e-3
 
 

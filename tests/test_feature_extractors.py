@@ -208,13 +208,13 @@ def test_two_vectors_are_averaged(mirrored, lite0):
     assert isinstance(mirrored, FeatureExtractor)
     assert features.dtype == np.float32
     assert features.shape == (2, *mirrored.feature_shape) == (2, 1280)
-    np.testing.assert_allclose(features, (lite0(picture) + lite0(flipped)) / 2, atol=1e-6)
+    np.testing.assert_allclose(features, (lite0(picture) + lite0(flipped)) / 2, atol=1e-5)
     # The gradient looks different in a mirror: the mean is neither of the two.
     assert np.abs(features[0] - lite0(picture)[0]).max() > 0.1
 
 
 def test_a_picture_and_its_mirror_image_have_the_same_mean(mirrored):
-    np.testing.assert_allclose(mirrored(drawings()[:, :, ::-1]), mirrored(drawings()), atol=1e-6)
+    np.testing.assert_allclose(mirrored(drawings()[:, :, ::-1]), mirrored(drawings()), atol=1e-5)
 
 
 def test_two_grids_stand_one_after_the_other(mirrored_regions, lite0_regions):
@@ -223,9 +223,9 @@ def test_two_grids_stand_one_after_the_other(mirrored_regions, lite0_regions):
     features = mirrored_regions(picture)
 
     assert features.shape == (2, *mirrored_regions.feature_shape) == (2, 98, 1280)
-    np.testing.assert_allclose(features[:, :49], lite0_regions(picture), atol=1e-6)
-    np.testing.assert_allclose(features[:, 49:], lite0_regions(flipped), atol=1e-6)
-    np.testing.assert_allclose(mirrored_regions(flipped), np.roll(features, 49, axis=1), atol=1e-6)
+    np.testing.assert_allclose(features[:, :49], lite0_regions(picture), atol=1e-5)
+    np.testing.assert_allclose(features[:, 49:], lite0_regions(flipped), atol=1e-5)
+    np.testing.assert_allclose(mirrored_regions(flipped), np.roll(features, 49, axis=1), atol=1e-5)
 
 
 def test_mirrored_features_are_those_of_the_same_weights(mirrored, mirrored_regions, lite0):
@@ -257,8 +257,8 @@ def test_networks_stand_side_by_side_region_by_region(stacked_regions):
     assert features.shape == (2, *stacked_regions.feature_shape) == (2, 81, 2560)
     smaller = EfficientNetLite("lite0", regions=True, image_size=260)
     larger = EfficientNetLite2(regions=True)
-    np.testing.assert_allclose(features[..., :1280], smaller(picture), atol=1e-6)
-    np.testing.assert_allclose(features[..., 1280:], larger(picture), atol=1e-6)
+    np.testing.assert_allclose(features[..., :1280], smaller(picture), atol=1e-5)
+    np.testing.assert_allclose(features[..., 1280:], larger(picture), atol=1e-5)
     assert stacked_regions.fingerprint == f"{smaller.fingerprint}-{larger.fingerprint}"
 
 
@@ -289,7 +289,7 @@ def test_networks_see_the_picture_in_the_size_that_is_asked_for():
     assert stacked.image_size == (96, 96)
     assert stacked.feature_shape == (9, 2560)
     larger = EfficientNetLite("lite2", regions=True, image_size=96)
-    np.testing.assert_allclose(stacked(drawings(96))[..., 1280:], larger(drawings(96)), atol=1e-6)
+    np.testing.assert_allclose(stacked(drawings(96))[..., 1280:], larger(drawings(96)), atol=1e-5)
     with pytest.raises(OptionError, match=r"'efficientnet-lite-stacked' cannot take image_size=31: .* 32 or"):
         StackedEfficientNetLite(image_size=31)
 

@@ -66,16 +66,17 @@ def captions(tmp_path_factory):
     return folder / "captions.csv"
 
 
-def status_of(python, name: str) -> str | None:
+def statuses_of(python, *names: str) -> set[str | None]:
     listed = json.loads(python("-m", "capframe", "plugins", "--json").stdout)
-    return {plugin["plugin"]: plugin["status"] for plugin in listed}.get(name)
+    statuses = {plugin["plugin"]: plugin["status"] for plugin in listed}
+    return {statuses.get(name) for name in names}
 
 
 def test_a_plugin_is_used_while_it_is_installed_and_named_when_it_is_not(python, captions, tmp_path):
-    if status_of(python, "example") is not None:
+    if statuses_of(python, "example") != {None}:
         pytest.skip("capframe-example is installed in the environment of the tests")
     python("-m", "pip", "install", "--no-deps", EXAMPLE)
-    assert status_of(python, "example") == "loaded"
+    assert statuses_of(python, "example") == {"loaded"}
 
     settings = (
         *("vocabulary.min_count=1", "training.learning_rate=0.02", "early-stopping.patience=99"),
@@ -92,7 +93,7 @@ def test_a_plugin_is_used_while_it_is_installed_and_named_when_it_is_not(python,
     assert python(*caption).stdout.strip().endswith("picture is red")
 
     python("-m", "pip", "uninstall", "--yes", "capframe-example")
-    assert status_of(python, "example") is None
+    assert statuses_of(python, "example") == {None}
     error = python(*caption, fails=True).stderr
     assert "the feature extractor 'colour-grid' of the package 'capframe-example' 0.1.0" in error
     assert "python -m pip install capframe-example" in error
@@ -136,7 +137,7 @@ def test_new_packages_of_every_kind_are_used_while_installed_and_named_when_not(
     )
     python(folders["captioner"] / "train.py", captions, captions.parent)
     python("-m", "pip", "install", "--no-deps", *folders.values())
-    assert {status_of(python, f"try-{kind}") for kind in NEW} == {"loaded"}
+    assert statuses_of(python, *(f"try-{kind}" for kind in NEW)) == {"loaded"}
 
     lawful = [folder.name for kind, folder in folders.items() if kind not in ("command", "captioner")]
     packages = [word for name in lawful for word in ("--capframe-package", name)]
@@ -198,10 +199,10 @@ OURS = {
 
 
 def test_our_own_packages_are_used_while_installed_and_named_when_not(python, captions, tmp_path):
-    if status_of(python, "tensorboard") is not None:
+    if statuses_of(python, "tensorboard") != {None}:
         pytest.skip("our plugins are installed in the environment of the tests")
     python("-m", "pip", "install", *(EXAMPLE.with_name(f"capframe-{name}") for name in OURS))
-    assert {status_of(python, name) for name in OURS} == {"loaded"}
+    assert statuses_of(python, *OURS) == {"loaded"}
 
     run, red, weights = tmp_path / "run", tmp_path / "red.png", tmp_path / "seeded.weights.h5"
     Image.new("RGB", (50, 50), COLOURS["red"]).save(red)

@@ -361,9 +361,7 @@ def searched_with(name: str) -> Search:
     return Search(decoder, model)
 
 
-@pytest.mark.parametrize(
-    ("beam", "block_repeats"), [(1, 0), pytest.param(3, 0, marks=pytest.mark.slow), (5, 2)]
-)
+@pytest.mark.parametrize(("beam", "block_repeats"), [(1, 0), (3, 0), (5, 2)])
 @pytest.mark.parametrize("name", DECODERS)
 def test_single_pictures_that_come_again_and_again_find_the_same_by_xla(
     name: str, beam: int, block_repeats: int
